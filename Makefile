@@ -1,0 +1,53 @@
+# make run: install, run the demo end to end. make test: install, run the tests.
+PYTHON ?= python3
+VENV := .venv
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) --resources gpu=1
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test bench lint format schemas install lock clean
+
+run: $(INSTALLED)
+	$(SNAKEMAKE) --report results/report.html --report-after-run
+
+test: $(INSTALLED)
+	$(VENV)/bin/python -m pytest -q
+
+bench: $(INSTALLED)
+	$(VENV)/bin/python tests/bench/run.py
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/snakefmt --check Snakefile workflow/rules
+	$(VENV)/bin/mypy
+	$(VENV)/bin/snakemake --lint
+
+format: $(INSTALLED)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/snakefmt Snakefile workflow/rules
+
+schemas: $(INSTALLED)
+	$(VENV)/bin/python -m lenshunt schemas
+
+install: $(INSTALLED)
+
+$(INSTALLED): envs/lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 13)))' || \
+	  { echo "lenshunt needs Python 3.11 or 3.12; found $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement envs/lock.txt
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A new lock from the newest versions that pyproject.toml allows.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
+	{ echo "# Every package of the environment, pinned. Made by: make lock (pip freeze of a fresh install)."; \
+	  .venv-lock/bin/python -m pip list --format=freeze | grep -v -i -E '^(lenshunt|pip)=' | sed 's/+cpu//'; } > envs/lock.txt
+	rm -rf .venv-lock
+
+clean:
+	rm -rf results .snakemake

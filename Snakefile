@@ -1,0 +1,43 @@
+# Entry point: read and check the configuration, include the rules, ask for everything.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+if "datasets" not in config:
+
+    configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/raw.smk"
+include: "workflow/rules/records.smk"
+include: "workflow/rules/psf.smk"
+include: "workflow/rules/splits.smk"
+include: "workflow/rules/shards.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/search.smk"
+include: "workflow/rules/cluster.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    manifest,
+    rejected,
+    exclusions,
+    summary,
+    provenance,
+
+
+rule all:
+    default_target: True
+    input:
+        TARGETS,
+
+
+onsuccess:
+    print_summary()

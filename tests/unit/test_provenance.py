@@ -1,0 +1,90 @@
+"""Digests follow bytes and imports, not times."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from lenshunt.provenance import digests, raw_manifest, read_manifest
+from lenshunt.provenance.logs import logged_to
+from lenshunt.provenance.products import package_versions
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A copy of the library whose files a test may change."""
+    copy = tmp_path / "lenshunt"
+    shutil.copytree(digests.LIBRARY, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(digests, "LIBRARY", copy)
+    clear()
+    yield copy
+    clear()
+
+
+def clear():
+    digests.rooms_imported_by.cache_clear()
+    digests._room_digest.cache_clear()
+
+
+def digest_of(room: str) -> str:
+    clear()
+    return digests.code_digest([room])
+
+
+def test_a_change_below_a_room_changes_its_digest(library):
+    before = digest_of("images")
+    with (library / "records" / "units.py").open("a") as stream:
+        stream.write("\n# a change\n")
+    assert digest_of("images") != before
+
+
+def test_a_change_above_a_room_leaves_its_digest(library):
+    before = digest_of("training")
+    with (library / "figures" / "style.py").open("a") as stream:
+        stream.write("\n# a change\n")
+    assert digest_of("training") == before
+
+
+def test_an_unknown_room_is_an_error():
+    with pytest.raises(ValueError, match="no room 'cellar'"):
+        digests.code_digest(["cellar"])
+
+
+def test_a_touch_leaves_the_manifest_and_a_changed_byte_does_not(tmp_path):
+    raw = tmp_path / "raw.fits"
+    raw.write_bytes(b"lens")
+    cache = tmp_path / "cache.json"
+    before = raw_manifest([raw], cache)
+    os.utime(raw, (1, 1))
+    assert raw_manifest([raw], cache).digest == before.digest
+    raw.write_bytes(b"ring")
+    assert raw_manifest([raw], cache).digest != before.digest
+
+
+def test_a_missing_raw_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        raw_manifest([tmp_path / "absent.fits"], tmp_path / "cache.json")
+    assert error.value.filename == str(tmp_path / "absent.fits")
+
+
+def test_manifest_is_read_as_written(tmp_path):
+    raw = tmp_path / "a,b.fits"
+    raw.write_bytes(b"1234")
+    manifest = raw_manifest([raw], tmp_path / "cache.json")
+    manifest.write(tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path / "manifest.csv") == manifest
+
+
+def test_a_failure_is_logged_and_raised(tmp_path):
+    with pytest.raises(RuntimeError), logged_to(tmp_path / "job.log"):
+        print("started")
+        raise RuntimeError("no light")
+    text = Path(tmp_path / "job.log").read_text()
+    assert "started" in text
+    assert "RuntimeError: no light" in text
+
+
+def test_versions_name_every_required_package():
+    versions = package_versions()
+    assert versions["numpy"][0].isdigit()
+    assert {"torch", "snakemake", "astropy"} <= set(versions)

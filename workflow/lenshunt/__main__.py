@@ -1,0 +1,79 @@
+"""`python -m lenshunt`: check a configuration, list readers and models, make the schemas."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from lenshunt.config import (
+    ConfigError,
+    check_config,
+    load_model_config,
+    models_used,
+    parse_config,
+)
+from lenshunt.config.documentation import write_documentation
+from lenshunt.provenance import ROOT
+
+DESCRIPTION = """\
+lenshunt finds strong gravitational lenses: raw survey files in, a calibrated candidate list out.
+The work is done by Snakemake; this command checks and explains configurations.
+"""
+NEXT_STEPS = """\
+how to go on:
+  make run                                    the demo, end to end: results/report.html
+  snakemake --cores 4 --configfile MY.yaml    your own data (copy config/config.yaml;
+                                              every key is explained in config/README.md)
+  snakemake -n --configfile MY.yaml           what would run, and why
+  snakemake --profile gpu-cluster --configfile config/paper.yaml
+                                              Slurm, one GPU job per model and seed
+"""
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    file = Path(arguments.config)
+    config = parse_config(yaml.safe_load(file.read_text()), str(file))
+    folder = ROOT / "config" / "models"
+    models = {name: load_model_config(folder / f"{name}.yaml") for name in models_used(config)}
+    check_config(config, models)
+    print(f"{file}: {len(config.datasets)} data sets, {len(config.experiments)} experiments, good")
+
+
+def _schemas(arguments: argparse.Namespace) -> None:
+    for path in write_documentation(arguments.folder):
+        print(path)
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    for path in sorted((ROOT / "config" / "models").glob("*.yaml")):
+        model = load_model_config(path)
+        print(f"{path.stem:20s} {model.architecture:12s} {model.description}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of the command `lenshunt`."""
+    parser = argparse.ArgumentParser(
+        prog="lenshunt",
+        description=DESCRIPTION,
+        epilog=NEXT_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="check a configuration file without running it")
+    check.add_argument("config", help="YAML file, for example config/config.yaml")
+    check.set_defaults(run=_check)
+    models = commands.add_parser("models", help="list the models and what they are")
+    models.set_defaults(run=_models)
+    schemas = commands.add_parser("schemas", help="write config/schemas and config/README.md")
+    schemas.add_argument("--folder", default=str(ROOT / "config"), help="default: %(default)s")
+    schemas.set_defaults(run=_schemas)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ConfigError, FileNotFoundError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Read configuration files into their typed definitions, with errors that name the key."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from lenshunt.config.datasets import Dataset
+from lenshunt.config.models import ModelConfig, TrainingConfig
+from lenshunt.config.root import Config
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be run; the text names each key and what it allows."""
+
+
+def _sentences(error: ValidationError, where: str) -> str:
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        found = "" if item["type"] == "missing" else f" (found {item['input']!r})"
+        lines.append(f"{where}: {key}: {item['msg']}{found}")
+    return "\n".join(lines)
+
+
+def parse_config(values: Mapping[str, Any], where: str = "config") -> Config:
+    """Typed configuration from parsed YAML. Raises ConfigError listing every bad key."""
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise ConfigError(_sentences(error, where)) from None
+
+
+def load_model_config(path: Path | str) -> ModelConfig:
+    """One config/models/NAME.yaml. Raises ConfigError listing every bad key."""
+    file = Path(path)
+    if not file.exists():
+        known = sorted(p.stem for p in file.parent.glob("*.yaml"))
+        raise ConfigError(f"{file}: no such model; config/models has {', '.join(known)}")
+    try:
+        return ModelConfig(**yaml.safe_load(file.read_text()))
+    except ValidationError as error:
+        raise ConfigError(_sentences(error, str(file))) from None
+
+
+def merged_training(*layers: Mapping[str, Any]) -> TrainingConfig:
+    """Training settings where each later layer overrides the keys that it names."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values.update(layer)
+    try:
+        return TrainingConfig(**values)
+    except ValidationError as error:
+        raise ConfigError(_sentences(error, "training")) from None
+
+
+def dataset_from(values: Mapping[str, Any]) -> Dataset:
+    """A data-set section from the plain values that `model_dump` made of it.
+
+    Jobs up to the records know no grid, so that a further grid does not re-run them; then the
+    section that they get carries the placeholder `none`.
+    """
+    adapter: TypeAdapter[Dataset] = TypeAdapter(Dataset)
+    return adapter.validate_python({"grids": ["none"], **values})

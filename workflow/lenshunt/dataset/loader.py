@@ -1,0 +1,223 @@
+"""The loader: batches of torch tensors from shards, the same for every number of workers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lenshunt.dataset.epoch_order import (
+    batches_of,
+    draw_rows,
+    share_of_rank,
+    shuffled_rows,
+    streamed_rows,
+)
+from lenshunt.dataset.shard_index import SampleTable, read_samples
+from lenshunt.dataset.shard_source import MappedShards, StreamedShards, gather
+from lenshunt.records import SLOTS
+
+Mode = Literal["auto", "stream", "memmap"]
+Batch = dict[str, torch.Tensor]
+#: `auto` maps up to this many bytes of shards and streams above. A constant, not this machine's
+#: memory: the same seed gives the same batches everywhere.
+AUTO_MEMMAP_BYTES = 8e9
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Which samples an epoch visits, and in what order."""
+
+    batch_size: int
+    shuffle: bool
+    seed: int
+    rank: int
+    world: int
+    weights: np.ndarray | None
+    samples_per_epoch: int | None
+
+
+class ShardDataset(Dataset[Batch]):
+    """Samples of some shards; item `rows` is the batch of these rows of the table."""
+
+    def __init__(self, samples: SampleTable, mode: str, cache_dir: str | None) -> None:
+        self.samples, self.mode = samples, mode
+        self.source: MappedShards | StreamedShards = (
+            MappedShards(samples, cache_dir) if mode == "memmap" else StreamedShards(samples)
+        )
+        table = samples.table
+        self._columns = {
+            "noise_corr": _per_band(samples, "noise_corr"),
+            "band_flags": _per_band(samples, "band_flags"),
+            "label": table["label"].to_numpy(np.float32),
+            "confidence": table["label_confidence"].to_numpy(np.float32),
+        }
+
+    def __len__(self) -> int:
+        return len(self.samples.table)
+
+    def __getitem__(self, rows: np.ndarray) -> Batch:
+        image, variance = gather(self.source, self.samples, rows)
+        batch = {"image": torch.from_numpy(image), "variance": torch.from_numpy(variance)}
+        for name, column in self._columns.items():
+            batch[name] = torch.from_numpy(column[rows])
+        batch["row"] = torch.from_numpy(np.asarray(rows, np.int64))
+        return batch
+
+
+def _per_band(samples: SampleTable, name: str) -> np.ndarray:
+    """float32 [n, 5] of a per-band metadata field."""
+    return samples.table[[f"{name}_{slot}" for slot in SLOTS]].to_numpy(np.float32)
+
+
+class _Batches(Sampler[np.ndarray]):
+    """The batches of the epoch that is next; the DataLoader asks for them anew in each epoch."""
+
+    def __init__(self) -> None:
+        self.rows: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.rows)
+
+
+class Loader:
+    """Iterable of batches; made by `make_loader`.
+
+    table : metadata + split + shard of every sample; `row` of a batch points into it
+    mode : "memmap" or "stream"
+    """
+
+    def __init__(self, dataset: ShardDataset, visit: Visit, workers: int) -> None:
+        self.table, self.mode = dataset.samples.table, dataset.mode
+        self._dataset, self._visit, self._workers = dataset, visit, workers
+        self._epoch, self._start, self._done = 0, 0, 0
+        self._next = _Batches()
+        self._batches = self._plan()
+        self._processes: DataLoader | None = None
+        if workers:
+            self._processes = DataLoader(
+                dataset,
+                sampler=self._next,
+                batch_size=None,
+                num_workers=workers,
+                persistent_workers=True,
+                pin_memory=torch.cuda.is_available(),
+            )
+
+    def __len__(self) -> int:
+        """Batches per epoch, of this rank."""
+        return len(self._batches)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of `epoch` (0, 1, ...) from its beginning."""
+        self._epoch, self._start, self._done = epoch, 0, 0
+        self._batches = self._plan()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of the epoch; directly after `load_state_dict`, those that are left of it."""
+        self._done, self._start = self._start, 0
+        waiting = self._batches[self._done :]
+        if self._processes is None:
+            batches: Iterator[Batch] = (self._dataset[rows] for rows in waiting)
+        else:
+            self._next.rows = waiting
+            batches = iter(self._processes)
+        for batch in batches:
+            self._done += 1
+            yield batch
+        self._done = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loader stands: the epoch, and how many of its batches were handed out."""
+        return {"epoch": self._epoch, "batch": self._done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Stand where `state_dict` was taken; the next iteration goes on from there."""
+        self.set_epoch(state["epoch"])
+        self._start = self._done = state["batch"]
+
+    def _plan(self) -> list[np.ndarray]:
+        visit, samples = self._visit, self._dataset.samples
+        streaming = self.mode == "stream"
+        rows = np.arange(len(samples.table))
+        if visit.shuffle and len(rows):
+            rng = np.random.default_rng([visit.seed, self._epoch])
+            rows = draw_rows(len(rows), visit.weights, visit.samples_per_epoch, rng)
+            if isinstance(self._dataset.source, StreamedShards):
+                resident = self._dataset.source.resident
+                rows = streamed_rows(rows, samples.shard_number, resident, rng)
+            else:
+                rows = shuffled_rows(rows, rng)
+        rows = share_of_rank(rows, visit.rank, visit.world, visit.shuffle, streaming)
+        return batches_of(rows, visit.batch_size, self._workers if streaming else 0)
+
+
+def make_loader(
+    *,
+    indexes: Sequence[str],
+    splits: Sequence[str],
+    exclusions: str | None = None,
+    batch_size: int,
+    shuffle: bool = False,
+    seed: int = 0,
+    loader: Mode = "auto",
+    workers: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    weights: np.ndarray | None = None,
+    samples_per_epoch: int | None = None,
+    cache_dir: str | None = None,
+) -> Loader:
+    """Loader of the samples of `splits` in all `indexes` that are not on the exclusion list.
+
+    indexes : index JSON files of `write_shards` (paths or URLs)
+    splits : of train, val_select, val_calibrate, test, search; no samples are no error
+    shuffle : for training: a new order per `set_epoch`, equal numbers of samples on every rank.
+        Without it every sample comes exactly once over all ranks and workers, in table order.
+    loader : memmap (shards mapped into memory, read at random), stream (shards read one after the
+        other, mixed as they come) or auto (memmap up to AUTO_MEMMAP_BYTES)
+    workers : loader processes of this rank; 0 loads in this process
+    weights : [n] relative chance of each row of `read_table(indexes, splits, exclusions)`, drawn
+        with replacement; needs shuffle
+    samples_per_epoch : draws per epoch over all ranks; the number of samples where none
+    cache_dir : folder for local copies of the shards, in memmap mode
+
+    A batch holds image, variance [b, 5, y, x] (nJy, nJy^2; +inf where unusable), noise_corr,
+    band_flags [b, 5], label, confidence [b] as float32 and row [b] int64, index into
+    `Loader.table`. Raises ValueError naming a shard that is corrupt.
+    """
+    samples = read_samples(indexes, splits, exclusions)
+    if weights is not None:
+        weights = _checked_weights(weights, len(samples.table), shuffle)
+    elif samples_per_epoch is not None and not shuffle:
+        raise ValueError("samples_per_epoch needs shuffle=True; otherwise each sample comes once")
+    if not 0 <= rank < world:
+        raise ValueError(f"rank {rank} of {world} processes does not exist")
+    visit = Visit(batch_size, shuffle, seed, rank, world, weights, samples_per_epoch)
+    return Loader(ShardDataset(samples, _chosen_mode(loader, samples), cache_dir), visit, workers)
+
+
+def _chosen_mode(loader: Mode, samples: SampleTable) -> str:
+    if loader == "auto":
+        total = sum(shard.bytes for shard in samples.shards)
+        return "memmap" if total <= AUTO_MEMMAP_BYTES else "stream"
+    if loader not in ("stream", "memmap"):
+        raise ValueError(f"loader {loader!r}; it is auto, stream or memmap")
+    return loader
+
+
+def _checked_weights(weights: np.ndarray, n: int, shuffle: bool) -> np.ndarray:
+    """Weights as float64 [n]. Raises ValueError saying what is wrong with them."""
+    weights = np.asarray(weights, float)
+    if not shuffle:
+        raise ValueError("weights need shuffle=True; validation takes each sample once")
+    if weights.shape != (n,):
+        raise ValueError(f"weights have shape {weights.shape}, the loader has {n} samples")
+    if not np.isfinite(weights).all() or (weights < 0).any() or (n and weights.sum() == 0):
+        raise ValueError("weights must be finite, not negative and not all zero")
+    return weights

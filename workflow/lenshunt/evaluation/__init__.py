@@ -1,0 +1,51 @@
+"""Bologna metrics with intervals, calibration, ensembles, prevalence and candidate lists."""
+
+from lenshunt.evaluation.bologna import FNR_METRICS, METRICS, bologna_metrics, fnr_metrics
+from lenshunt.evaluation.calibrate import apply_calibration, calibrate, fuse, read_parameters
+from lenshunt.evaluation.calibration import (
+    calibration_numbers,
+    equal_mass_bins,
+    expected_calibration_error,
+    fit_calibration,
+)
+from lenshunt.evaluation.curves import roc_points
+from lenshunt.evaluation.intervals import wilson_interval
+from lenshunt.evaluation.predictions import (
+    PREDICTION_COLUMNS,
+    labelled_rows,
+    read_predictions,
+)
+from lenshunt.evaluation.prevalence import prevalence_shift, purity_table, threshold_for_purity
+from lenshunt.evaluation.published import published_scores
+from lenshunt.evaluation.ranking import CANDIDATE_COLUMNS, rank_candidates
+from lenshunt.evaluation.report import METRIC_COLUMNS, POOLED, evaluate, latex_table
+
+__all__ = [
+    "CANDIDATE_COLUMNS",
+    "FNR_METRICS",
+    "METRICS",
+    "METRIC_COLUMNS",
+    "POOLED",
+    "PREDICTION_COLUMNS",
+    "apply_calibration",
+    "bologna_metrics",
+    "calibrate",
+    "calibration_numbers",
+    "equal_mass_bins",
+    "evaluate",
+    "expected_calibration_error",
+    "fit_calibration",
+    "fnr_metrics",
+    "fuse",
+    "labelled_rows",
+    "latex_table",
+    "prevalence_shift",
+    "published_scores",
+    "purity_table",
+    "rank_candidates",
+    "read_parameters",
+    "read_predictions",
+    "roc_points",
+    "threshold_for_purity",
+    "wilson_interval",
+]

@@ -1,0 +1,80 @@
+"""The list of candidates of a search: ranked, at the survey's prevalence, with units."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from astropy import units as u
+from astropy.table import Table
+from scipy.special import expit
+
+from lenshunt.evaluation.calibrate import read_parameters
+from lenshunt.evaluation.predictions import read_predictions, write_parquet
+from lenshunt.evaluation.prevalence import prevalence_shift
+from lenshunt.records import SLOTS
+
+MAGNITUDES = tuple(f"magnitude_{slot}" for slot in SLOTS)
+UNITS = {"ra": u.deg, "dec": u.deg, **dict.fromkeys(MAGNITUDES, u.ABmag)}
+DESCRIPTIONS = {
+    "rank": "1 for the most probable",
+    "probability": "of being a lens, at the prevalence of this search",
+    "probability_calibrated": "of being a lens, at the lens fraction of the calibration set",
+    "logit": "log odds of `probability`",
+    "logit_std": "spread of the calibrated logits between models and seeds",
+    "quality": "of the cutout, 0..1",
+}
+CANDIDATE_COLUMNS = (
+    "rank",
+    "sample_id",
+    "ra",
+    "dec",
+    *MAGNITUDES,
+    "probability",
+    "probability_calibrated",
+    "logit",
+    "logit_std",
+    "quality",
+    "flags",
+    "raw_file",
+)
+
+
+def rank_candidates(
+    *, predictions: str, parameters: str, prevalence: float, out_ecsv: str, out_parquet: str
+) -> None:
+    """Write all scanned objects of a search, the most probable lens first.
+
+    predictions : fused and calibrated table; the rows of split `search` are ranked
+    parameters : JSON of its calibration, whose prior the logits are shifted from
+    prevalence : fraction of lenses expected among the scanned objects
+    """
+    table = read_predictions(predictions, ("logit_calibrated",))
+    table = table[table["split"] == "search"]
+    if table.empty:
+        raise ValueError(f"{predictions}: no rows of split `search`; is its role search?")
+    prior = read_parameters(parameters)["prior"]
+    candidates = candidate_table(table, prior, prevalence)
+    write_parquet(candidates, out_parquet)
+    ecsv = Table.from_pandas(candidates, units=UNITS)
+    for name, text in DESCRIPTIONS.items():
+        ecsv[name].description = text
+    ecsv.meta = {"prevalence": prevalence, "prior": prior, "n_scanned": len(candidates)}
+    path = Path(out_ecsv)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    ecsv.write(partial, format="ascii.ecsv", overwrite=True)
+    partial.replace(path)
+
+
+def candidate_table(table: pd.DataFrame, prior: float, prevalence: float) -> pd.DataFrame:
+    """Candidates with columns CANDIDATE_COLUMNS, by falling probability, then by sample_id."""
+    calibrated = table["logit_calibrated"].to_numpy(float)
+    shifted = prevalence_shift(calibrated, prior, prevalence)
+    if "logit_std" not in table:
+        table = table.assign(logit_std=np.nan)
+    candidates = table.assign(
+        logit=shifted, probability=expit(shifted), probability_calibrated=expit(calibrated)
+    )
+    candidates = candidates.sort_values(["logit", "sample_id"], ascending=[False, True])
+    candidates = candidates.assign(rank=np.arange(1, len(candidates) + 1))
+    return candidates[list(CANDIDATE_COLUMNS)].reset_index(drop=True)

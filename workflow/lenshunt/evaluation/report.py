@@ -1,0 +1,144 @@
+"""The long table of metrics: model x data set x stratum x metric, as CSV and LaTeX."""
+
+import zlib
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from lenshunt.evaluation.bologna import bologna_metrics, fnr_metrics
+from lenshunt.evaluation.predictions import labelled_rows, read_predictions, write_text
+from lenshunt.evaluation.strata import strata
+
+#: Columns of the long table.
+METRIC_COLUMNS = (
+    "label",
+    "dataset",
+    "model",
+    "seed",
+    "stratum",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "interval",
+    "n_lens",
+    "n_nonlens",
+    "note",
+)
+#: Name of the rows in which all data sets of an experiment are taken together.
+POOLED = "all"
+LATEX_METRICS = {
+    "tpr_at_0fp": r"TPR$_0$",
+    "tpr_at_10fp": r"TPR$_{10}$",
+    "tpr_at_fpr_0.1": r"TPR$_{\rm FPR\leq0.1}$",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f_beta_0.001": r"F$_\beta$",
+}
+
+
+def evaluate(
+    *, predictions: dict[str, str], out_csv: str, out_tex: str, bootstraps: int, seed: int
+) -> None:
+    """Metrics of every model on the test split: per data set, pooled, and per stratum.
+
+    predictions : Parquet table by the model's label in the report. Metrics are taken of
+    `logit_calibrated` where the table has it (calibrated models are one monotonic map away from
+    their logits, but pooled sets of an ensemble are not), else of `logit`.
+    out_csv : columns METRIC_COLUMNS; out_tex : the stratum `all` for a paper
+    """
+    parts = []
+    for label, path in tqdm(predictions.items(), desc="metrics", unit="model", disable=None):
+        table = read_predictions(path)
+        test = labelled_rows(table, "test", path)
+        model, model_seed = _identity(table)
+        for dataset, rows in _sets(test, sorted(table["dataset"].unique())):
+            part = set_metrics(rows, bootstraps, _seed(seed, label, dataset))
+            part["label"], part["dataset"] = label, dataset
+            part["model"], part["seed"] = model, model_seed
+            parts.append(part)
+    metrics = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    metrics = metrics.reindex(columns=list(METRIC_COLUMNS))
+    write_text(metrics.to_csv(index=False, float_format="%.10g"), out_csv)
+    write_text(latex_table(metrics), out_tex)
+
+
+def set_metrics(test: pd.DataFrame, bootstraps: int, seed: int) -> pd.DataFrame:
+    """Metrics of one test set in all its strata; flux-ratio bins with false-negative rates."""
+    score = "logit_calibrated" if "logit_calibrated" in test else "logit"
+    labels, scores = test["label"].to_numpy(), test[score].to_numpy(float)
+    ids = test["sample_id"].to_numpy()
+    parts = []
+    for stratum in strata(test):
+        rows = stratum.rows
+        part = bologna_metrics(
+            labels[rows],
+            scores[rows],
+            bootstraps=bootstraps,
+            seed=_seed(seed, stratum.name),
+            sample_ids=ids[rows],
+        )
+        if stratum.name == "all" or stratum.name.startswith("flux_ratio="):
+            part = pd.concat([part, fnr_metrics(labels[rows], scores[rows])], ignore_index=True)
+        part["stratum"] = stratum.name
+        notes = [[note, stratum.note] for note in part["note"]]
+        part["note"] = ["; ".join(n for n in pair if n) for pair in notes]
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _sets(test: pd.DataFrame, names: list[str]) -> list[tuple[str, pd.DataFrame]]:
+    """Test rows per data set, and of all together where there are several."""
+    present = test["dataset"].unique()
+    sets = [
+        (name, test[test["dataset"] == name].reset_index(drop=True))
+        for name in names
+        if name in present
+    ]
+    return [*sets, (POOLED, test)] if len(sets) != 1 else sets
+
+
+def _identity(table: pd.DataFrame) -> tuple[str, int]:
+    """Model and seed of a table of predictions, the same in all its rows."""
+    if table.empty:
+        return "", -1
+    return str(table["model"].iloc[0]), int(table["seed"].iloc[0])
+
+
+def _seed(seed: int, *names: str) -> int:
+    """Seed of one part: does not depend on which other parts are evaluated."""
+    return zlib.crc32("\0".join((str(seed), *names)).encode())
+
+
+def latex_table(metrics: pd.DataFrame) -> str:
+    """LaTeX (booktabs) table of the stratum `all`: one line per model and data set."""
+    lines = [
+        r"\begin{tabular}{ll" + "r" * (len(LATEX_METRICS) + 1) + "}",
+        r"\toprule",
+        "Model & Data set & "
+        + r"$N_{\rm lens}$ / $N_{\rm nonlens}$ & "
+        + " & ".join(LATEX_METRICS.values())
+        + r" \\",
+        r"\midrule",
+    ]
+    whole = metrics[metrics["stratum"] == "all"]
+    for (label, dataset), rows in whole.groupby(["label", "dataset"], sort=False):
+        by_name = rows.set_index("metric")
+        counts = f"{int(rows['n_lens'].iloc[0])} / {int(rows['n_nonlens'].iloc[0])}"
+        cells = [_latex_cell(by_name.loc[[name]].iloc[0]) for name in LATEX_METRICS]
+        lines.append(" & ".join([_tex(label), _tex(dataset), counts, *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _latex_cell(row: pd.Series) -> str:
+    """Value with its interval; the word of the note where there is no value."""
+    if np.isnan(row["value"]):
+        return str(row["note"]).split(":")[0]
+    up, down = max(0.0, row["high"] - row["value"]), max(0.0, row["value"] - row["low"])
+    return f"${row['value']:.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$"
+
+
+def _tex(text: object) -> str:
+    """Text with LaTeX's own characters escaped."""
+    return "".join("\\" + c if c in "_%&#$" else c for c in str(text))

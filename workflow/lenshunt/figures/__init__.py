@@ -1,0 +1,1 @@
+"""One module per figure; each has functions `draw_*(..., out)` that write PDF and PNG."""

@@ -1,0 +1,26 @@
+"""The registry and one file per architecture; every model has the interface of `Prediction`."""
+
+from lenshunt.models.conditions import CONDITIONS, condition_table
+from lenshunt.models.interface import Batch, Normalisation, Prediction
+from lenshunt.models.registry import (
+    REGISTRY,
+    backbone_state,
+    build_model,
+    count_parameters,
+    load_backbone,
+    model_parameters,
+)
+
+__all__ = [
+    "CONDITIONS",
+    "REGISTRY",
+    "Batch",
+    "Normalisation",
+    "Prediction",
+    "backbone_state",
+    "build_model",
+    "condition_table",
+    "count_parameters",
+    "load_backbone",
+    "model_parameters",
+]

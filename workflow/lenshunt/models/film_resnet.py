@@ -1,0 +1,78 @@
+"""ResNet whose stages are modulated by the observing conditions (FiLM, Perez et al. 2018)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lenshunt.models.conditions import ConditionEncoder
+from lenshunt.models.heads import Heads
+from lenshunt.models.inputs import ImageInput
+from lenshunt.models.interface import Batch, Normalisation, Prediction
+from lenshunt.models.resnet import resnet_backbone
+
+#: Stages (counted from 0) whose output is modulated: blocks 2, 3 and 4.
+MODULATED = (1, 2, 3)
+
+
+class FilmLayer(nn.Module):
+    """x -> (1 + gamma(c)) x + beta(c) per channel; starts as the identity."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """x : [b, channel, y, x]; condition : [b, width]."""
+        gamma, beta = self.linear(condition)[:, :, None, None].chunk(2, dim=1)
+        return (1.0 + gamma) * x + beta
+
+
+class FilmResNet(nn.Module):
+    """ResNet-34 by default, FiLM on blocks 2, 3 and 4.
+
+    Its backbone has the same parameters as a plain `ResNet` of equal widths and depths, so the
+    two share a pretrained checkpoint.
+    """
+
+    needs_conditions = True
+
+    def __init__(
+        self,
+        normalisation: Normalisation,
+        residual_channels: bool,
+        auxiliary: Sequence[str] = (),
+        *,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        depths: Sequence[int] = (3, 4, 6, 3),
+        layer_type: str = "basic",
+        stem_kernel: int = 7,
+        stem_stride: int = 2,
+        stem_pool: bool = True,
+        dropout: float = 0.0,
+        condition_width: int = 64,
+        condition_dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.input = ImageInput(normalisation, residual_channels)
+        self.backbone = resnet_backbone(
+            self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
+        )
+        sizes = self.backbone.config.hidden_sizes
+        self.conditions = ConditionEncoder(normalisation, condition_width, condition_dropout)
+        self.film = nn.ModuleDict(
+            {str(stage): FilmLayer(condition_width, sizes[stage]) for stage in MODULATED}
+        )
+        self.heads = Heads(sizes[-1], dropout, auxiliary)
+
+    def forward(self, batch: Batch) -> Prediction:
+        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        hidden = self.backbone.embedder(channels.contiguous(memory_format=torch.channels_last))
+        condition = self.conditions(batch["metadata"])
+        for number, stage in enumerate(self.backbone.encoder.stages):
+            hidden = stage(hidden)
+            if number in MODULATED:
+                hidden = self.film[str(number)](hidden, condition)
+        return self.heads(self.backbone.pooler(hidden).flatten(1))

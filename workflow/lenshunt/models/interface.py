@@ -1,0 +1,90 @@
+"""What goes into a model and what comes out: Batch, Normalisation, Prediction."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, NotRequired, TypedDict
+
+import torch
+
+from lenshunt.records import SLOTS
+
+
+class Batch(TypedDict):
+    """Tensors of b samples, as the loader of the dataset room yields them, plus `metadata`.
+
+    image : float32 [b, band, y, x], nJy per pixel
+    variance : float32 [b, band, y, x], nJy^2; +inf where a pixel is unusable
+    band_flags : float32 [b, band], 1 where the slot has data
+    metadata : float32 [b, m], columns CONDITIONS in their own units; NaN where missing
+    row : int64 [b], position in the loader's table
+    label, confidence : float32 [b]; label -1 where there is none
+    targets : float32 [b, t], values to be regressed in pretraining; NaN where missing
+    """
+
+    image: torch.Tensor
+    variance: torch.Tensor
+    band_flags: torch.Tensor
+    metadata: NotRequired[torch.Tensor]
+    noise_corr: NotRequired[torch.Tensor]
+    row: NotRequired[torch.Tensor]
+    label: NotRequired[torch.Tensor]
+    confidence: NotRequired[torch.Tensor]
+    targets: NotRequired[torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What every model returns for b samples.
+
+    logit : [b], log odds of being a lens at the prior of the training set
+    features : [b, f], the pooled representation that the logit is read from
+    lens_parameters : [b, p], or None for a model that fits none
+    auxiliary : further outputs by name, each [b]
+    """
+
+    logit: torch.Tensor
+    features: torch.Tensor
+    lens_parameters: torch.Tensor | None
+    auxiliary: dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Statistics of the training set that a model needs again at prediction; in its checkpoint.
+
+    band_sigma_njy : typical background sigma per pixel of each band slot
+    size_px, pixel_scale_arcsec : the grid that the model was trained on
+    condition_mean, condition_std : of each name in `conditions`, over the samples that have it
+    conditions_hidden : conditions that the model must not see, always treated as missing
+    softening : flux, in background sigmas, at which the asinh stretch turns logarithmic
+    """
+
+    band_sigma_njy: tuple[float, ...]
+    size_px: int
+    pixel_scale_arcsec: float
+    conditions: tuple[str, ...] = ()
+    condition_mean: tuple[float, ...] = ()
+    condition_std: tuple[float, ...] = ()
+    conditions_hidden: tuple[str, ...] = ()
+    softening: float = 1.0
+    bands: tuple[str, ...] = field(default=SLOTS)
+
+    def __post_init__(self) -> None:
+        if len(self.band_sigma_njy) != len(self.bands):
+            raise ValueError(
+                f"normalisation has {len(self.band_sigma_njy)} background sigmas "
+                f"for {len(self.bands)} bands"
+            )
+        if any(not sigma > 0 for sigma in self.band_sigma_njy):
+            raise ValueError(f"background sigmas {self.band_sigma_njy} must all be positive")
+        if not len(self.conditions) == len(self.condition_mean) == len(self.condition_std):
+            raise ValueError("normalisation needs one mean and one std per condition")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for a checkpoint."""
+        values = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Normalisation":
+        """Inverse of `to_dict`."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,0 +1,76 @@
+"""Plain residual network (He et al. 2016): the baseline that every other model is held against."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from transformers import ResNetConfig, ResNetModel
+from transformers.models.resnet.modeling_resnet import ResNetConvLayer
+
+from lenshunt.models.heads import Heads
+from lenshunt.models.inputs import ImageInput
+from lenshunt.models.interface import Batch, Normalisation, Prediction
+
+
+def resnet_backbone(
+    channels: int,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    layer_type: str,
+    stem_kernel: int,
+    stem_stride: int,
+    stem_pool: bool,
+) -> ResNetModel:
+    """Stem and stages, without a head. The standard stem is kernel 7, stride 2 and a max pool.
+
+    A smaller stem keeps more resolution, which thin arcs in small cutouts need.
+    """
+    config = ResNetConfig(
+        num_channels=channels,
+        embedding_size=widths[0],
+        hidden_sizes=list(widths) if layer_type == "basic" else [4 * width for width in widths],
+        depths=list(depths),
+        layer_type=layer_type,
+    )
+    backbone = ResNetModel(config)
+    stem = backbone.embedder
+    stem.embedder = ResNetConvLayer(channels, widths[0], stem_kernel, stem_stride)
+    nn.init.kaiming_normal_(
+        stem.embedder.convolution.weight, mode="fan_out", nonlinearity="relu"
+    )
+    if not stem_pool:
+        stem.pooler = nn.Identity()
+    return backbone
+
+
+class ResNet(nn.Module):
+    """ResNet-18 by default; depths [3, 4, 6, 3] make it ResNet-34, with `bottleneck` ResNet-50."""
+
+    needs_conditions = False
+
+    def __init__(
+        self,
+        normalisation: Normalisation,
+        residual_channels: bool,
+        auxiliary: Sequence[str] = (),
+        *,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        depths: Sequence[int] = (2, 2, 2, 2),
+        layer_type: str = "basic",
+        stem_kernel: int = 7,
+        stem_stride: int = 2,
+        stem_pool: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.input = ImageInput(normalisation, residual_channels)
+        self.backbone = resnet_backbone(
+            self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
+        )
+        self.heads = Heads(self.backbone.config.hidden_sizes[-1], dropout, auxiliary)
+
+    def forward(self, batch: Batch) -> Prediction:
+        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = channels.contiguous(memory_format=torch.channels_last)
+        pooled = self.backbone(channels).pooler_output
+        return self.heads(pooled.flatten(1))

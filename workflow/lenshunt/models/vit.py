@@ -1,0 +1,58 @@
+"""Plain vision transformer (Dosovitskiy et al. 2021) on patches of the cutout."""
+
+from collections.abc import Sequence
+
+from torch import nn
+from transformers import ViTConfig, ViTModel
+
+from lenshunt.models.heads import Heads
+from lenshunt.models.inputs import ImageInput
+from lenshunt.models.interface import Batch, Normalisation, Prediction
+
+
+class ViT(nn.Module):
+    """Pre-norm transformer; features are the mean of the patch tokens (Beyer et al. 2022).
+
+    Any image size that patches fit into; positions learned at the training grid's size are
+    interpolated for another one.
+    """
+
+    needs_conditions = False
+
+    def __init__(
+        self,
+        normalisation: Normalisation,
+        residual_channels: bool,
+        auxiliary: Sequence[str] = (),
+        *,
+        width: int = 384,
+        layers: int = 12,
+        heads: int = 6,
+        mlp_ratio: float = 4.0,
+        patch_px: int = 8,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if normalisation.size_px % patch_px:
+            raise ValueError(
+                f"patch_px {patch_px} does not divide the image size {normalisation.size_px}; "
+                "choose another patch_px in the model's file or another size_px of the grid"
+            )
+        self.input = ImageInput(normalisation, residual_channels)
+        config = ViTConfig(
+            image_size=normalisation.size_px,
+            patch_size=patch_px,
+            num_channels=self.input.channels,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=int(width * mlp_ratio),
+            hidden_dropout_prob=dropout,
+        )
+        self.backbone = ViTModel(config, add_pooling_layer=False)
+        self.heads = Heads(width, dropout, auxiliary)
+
+    def forward(self, batch: Batch) -> Prediction:
+        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        tokens = self.backbone(channels, interpolate_pos_encoding=True).last_hidden_state
+        return self.heads(tokens[:, 1:].mean(dim=1))

@@ -1,0 +1,38 @@
+"""Cutout and its metadata (schema v2.0), band slots and units: the one type that flows."""
+
+from lenshunt.records.bands import SLOTS, Filter, filter_named, load_filters, slot_index
+from lenshunt.records.cutout import Cutout, CutoutBatch, Rejected
+from lenshunt.records.metadata import (
+    COLUMNS,
+    LABEL_SOURCES,
+    SCHEMA_VERSION,
+    Metadata,
+    is_trainable_source,
+    validate_table,
+)
+from lenshunt.records.store import RecordReader, RecordWriter, read_metadata
+from lenshunt.records.units import AB_NJY, magnitude_from_njy, njy_from_magnitude, njy_per_count
+
+__all__ = [
+    "AB_NJY",
+    "COLUMNS",
+    "LABEL_SOURCES",
+    "SCHEMA_VERSION",
+    "SLOTS",
+    "Cutout",
+    "CutoutBatch",
+    "Filter",
+    "Metadata",
+    "RecordReader",
+    "RecordWriter",
+    "Rejected",
+    "filter_named",
+    "is_trainable_source",
+    "load_filters",
+    "magnitude_from_njy",
+    "njy_from_magnitude",
+    "njy_per_count",
+    "read_metadata",
+    "slot_index",
+    "validate_table",
+]

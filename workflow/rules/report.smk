@@ -1,0 +1,118 @@
+# What was made from what, and the summary page.
+
+
+rule label_sources:
+    input:
+        [path for name in CONFIG.datasets for path in records(name, "parquet")],
+    output:
+        figure=figure(
+            f"{R}/figures/label_sources.png", "label_sources", "Data", "Provenance"
+        ),
+        pdf=f"{R}/figures/label_sources.pdf",
+    log:
+        f"{R}/logs/label_sources.log",
+    benchmark:
+        f"{R}/benchmarks/label_sources.tsv"
+    conda:
+        f"{ENVS}/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(1000),
+        runtime=minutes(10),
+    params:
+        chunks={name: len(chunks_of(name)) for name in CONFIG.datasets},
+        code=code("figures"),
+    message:
+        "Drawing label sources"
+    script:
+        "../scripts/label_sources.py"
+
+
+rule provenance:
+    input:
+        manifests=[f"{R}/provenance/raw/{name}.csv" for name in CONFIG.datasets],
+    output:
+        manifest=f"{R}/provenance/manifest.csv",
+        config=f"{R}/provenance/config.yaml",
+        versions=figure(
+            f"{R}/provenance/versions.csv", "versions", "Provenance", "Versions"
+        ),
+    log:
+        f"{R}/logs/provenance.log",
+    benchmark:
+        f"{R}/benchmarks/provenance.tsv"
+    conda:
+        f"{ENVS}/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(500),
+        runtime=minutes(10),
+    params:
+        datasets=list(CONFIG.datasets),
+        config=CONFIG.model_dump(mode="json"),
+        models={name: model.model_dump(mode="json") for name, model in MODELS.items()},
+        code=code("provenance"),
+    message:
+        "Writing the data manifest, the resolved configuration and versions"
+    script:
+        "../scripts/provenance.py"
+
+
+rule summary:
+    input:
+        metadata=[path for name in CONFIG.datasets for path in records(name, "parquet")],
+        splits=[f"{R}/splits/{name}.parquet" for name in CONFIG.datasets],
+        indexes=[shard_index(dataset, grid) for dataset, grid in made_grids()],
+        psf=[f"{R}/psf/{grid}/{dataset}.csv" for dataset, grid in made_grids()],
+        metrics=[f"{R}/tables/metrics/{name}.csv" for name in CONFIG.experiments],
+        calibrations=[
+            path
+            for name in CONFIG.experiments
+            for path in [
+                *run_paths("calibrated", name, ".json").values(),
+                f"{R}/fused/{name}.json",
+            ]
+        ],
+        exclusions=[f"{R}/exclusions/{name}.parquet" for name in CONFIG.experiments],
+        pretraining=[
+            f"{R}/pretraining/{e.pretraining}/{MODELS[model].backbone}.json"
+            for e in CONFIG.experiments.values()
+            if e.pretraining
+            for model in e.models
+        ],
+        clusters=[f"{R}/cluster/{name}/numbers.json" for name in CONFIG.clusters],
+        manifest=f"{R}/provenance/manifest.csv",
+    output:
+        html=figure(f"{R}/summary.html", "summary", "Results", "Summary"),
+        text=f"{R}/summary.md",
+    log:
+        f"{R}/logs/summary.log",
+    benchmark:
+        f"{R}/benchmarks/summary.tsv"
+    conda:
+        f"{ENVS}/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(1000),
+        runtime=minutes(10),
+    params:
+        config=CONFIG.model_dump(mode="json"),
+        code=code("report"),
+    message:
+        "Writing the summary page"
+    script:
+        "../scripts/summary.py"
+
+
+def print_summary():
+    """Print the summary at the end of a run."""
+    path = Path(R) / "summary.md"
+    if path.exists():
+        print(path.read_text())
+
+
+TARGETS += [
+    f"{R}/figures/label_sources.png",
+    f"{R}/provenance/manifest.csv",
+    f"{R}/summary.html",
+]

@@ -1,0 +1,138 @@
+# Pretraining per backbone family, one training job per model and seed, prediction.
+
+
+rule pretrain:
+    input:
+        indexes=lambda w: [
+            shard_index(name, CONFIG.pretraining[w.pretraining].grid)
+            for name in CONFIG.pretraining[w.pretraining].datasets
+        ],
+        exclusions=f"{R}/exclusions/pretraining-{{pretraining}}.parquet",
+    output:
+        checkpoint=f"{R}/pretraining/{{pretraining}}/{{backbone}}.ckpt",
+        history=f"{R}/pretraining/{{pretraining}}/{{backbone}}.csv",
+        learned=f"{R}/pretraining/{{pretraining}}/{{backbone}}.json",
+    log:
+        f"{R}/logs/pretrain/{{pretraining}}/{{backbone}}.log",
+    benchmark:
+        f"{R}/benchmarks/pretrain/{{pretraining}}/{{backbone}}.tsv"
+    conda:
+        f"{ENVS}/train-gpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=mem_mb(6000),
+        runtime=minutes(12 * 60),
+        gpu=1,
+    params:
+        model=lambda w: model_of_backbone(w.backbone).model_dump(),
+        training=lambda w: training_values(CONFIG.pretraining[w.pretraining].training),
+        seed=SEED,
+        code=code("training"),
+    message:
+        "Pretraining backbone {wildcards.backbone} ({wildcards.pretraining})"
+    script:
+        "../scripts/pretrain.py"
+
+
+def pretrained_input(wildcards):
+    """The checkpoint that a model starts from, where its experiment names a pretraining."""
+    name = CONFIG.experiments[wildcards.experiment].pretraining
+    backbone = MODELS[wildcards.model].backbone
+    return [f"{R}/pretraining/{name}/{backbone}.ckpt"] if name else []
+
+
+rule train:
+    input:
+        indexes=lambda w: experiment_indexes(
+            w.experiment, CONFIG.experiments[w.experiment].train
+        ),
+        exclusions=f"{R}/exclusions/{{experiment}}.parquet",
+        pretrained=pretrained_input,
+    output:
+        checkpoint=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.ckpt",
+        history=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.csv",
+    log:
+        f"{R}/logs/train/{{experiment}}/{{model}}-{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/train/{{experiment}}/{{model}}-{{seed}}.tsv"
+    conda:
+        f"{ENVS}/train-gpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=mem_mb(6000),
+        runtime=minutes(12 * 60),
+        gpu=CONFIG.training.devices,
+        tasks=CONFIG.training.devices,
+    params:
+        model=lambda w: MODELS[w.model].model_dump(),
+        training=lambda w: training_values(MODELS[w.model].training),
+        # Last checkpoint and TensorBoard logs: a killed training goes on from here.
+        log_dir=f"{R}/training/{{experiment}}/{{model}}-{{seed}}",
+        code=code("training"),
+    message:
+        "Training {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"
+    script:
+        "../scripts/train.py"
+
+
+rule predict:
+    input:
+        checkpoint=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.ckpt",
+        indexes=lambda w: experiment_indexes(
+            w.experiment, experiment_datasets(w.experiment)
+        ),
+        exclusions=f"{R}/exclusions/{{experiment}}.parquet",
+    output:
+        f"{R}/predictions/{{experiment}}/{{model}}-{{seed}}.parquet",
+    log:
+        f"{R}/logs/predict/{{experiment}}/{{model}}-{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/predict/{{experiment}}/{{model}}-{{seed}}.tsv"
+    conda:
+        f"{ENVS}/train-gpu.yaml"
+    threads: 2
+    resources:
+        mem_mb=mem_mb(4000),
+        runtime=minutes(60),
+        gpu=1,
+    params:
+        splits=["val_select", "val_calibrate", "test"],
+        code=code("training"),
+    message:
+        "Predicting with {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"
+    script:
+        "../scripts/predict.py"
+
+
+rule training_curves:
+    input:
+        lambda w: run_paths("training", w.experiment, ".csv").values(),
+    output:
+        figure=figure(
+            f"{R}/figures/training/{{experiment}}.png",
+            "training",
+            "Training",
+            "{experiment}",
+            figure="training curves",
+        ),
+        pdf=f"{R}/figures/training/{{experiment}}.pdf",
+    log:
+        f"{R}/logs/training_curves/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/training_curves/{{experiment}}.tsv"
+    conda:
+        f"{ENVS}/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(1000),
+        runtime=minutes(10),
+    params:
+        names=lambda w: list(run_paths("training", w.experiment, ".csv")),
+        code=code("figures"),
+    message:
+        "Drawing training curves of {wildcards.experiment}"
+    script:
+        "../scripts/training_curves.py"
+
+
+TARGETS += [f"{R}/figures/training/{name}.png" for name in CONFIG.experiments]

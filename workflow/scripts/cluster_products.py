@@ -1,0 +1,24 @@
+"""Compare candidates with the published mass models of a cluster."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.cluster import write_cluster_products
+from lenshunt.config import Cluster, dataset_from
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    values = snakemake.params.dataset
+    write_cluster_products(
+        cluster=Cluster(**snakemake.params.cluster),
+        name=snakemake.wildcards.cluster,
+        candidates=next(iter(snakemake.input.get("candidates", [])), None),
+        dataset=dataset_from(values) if values else None,
+        seed=snakemake.params.seed,
+        out_numbers=snakemake.output.numbers,
+        out_table=snakemake.output.table,
+        out_maps=snakemake.output.maps,
+        out_regions=snakemake.output.regions,
+    )

@@ -1,0 +1,19 @@
+"""Draw one figure of the evaluation of an experiment."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.figures.evaluation import draw_evaluation
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    draw_evaluation(
+        what=snakemake.wildcards.what,
+        predictions=dict(zip(snakemake.params.names, snakemake.input.predictions, strict=True)),
+        metrics_csv=snakemake.input.metrics,
+        cutouts=list(zip(snakemake.input.cutouts, snakemake.input.metadata, strict=True)),
+        title=snakemake.params.title,
+        out=snakemake.output.pdf,
+    )

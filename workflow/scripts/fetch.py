@@ -1,0 +1,12 @@
+"""Download one public file, checked and resumable."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.provenance import logged_to
+from lenshunt.raw.download import fetch, source_of
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    fetch(source_of(snakemake.output[0]), out=snakemake.output[0])

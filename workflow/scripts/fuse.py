@@ -1,0 +1,16 @@
+"""Fuse the calibrated scores of all models of one experiment."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.evaluation import fuse
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    fuse(
+        predictions=list(snakemake.input),
+        out=snakemake.output.predictions,
+        parameters=snakemake.output.parameters,
+    )

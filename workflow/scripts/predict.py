@@ -1,0 +1,19 @@
+"""Score the cutouts of some splits with one trained model."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.provenance import logged_to
+from lenshunt.training import predict
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    predict(
+        checkpoint=snakemake.input.checkpoint,
+        indexes=list(snakemake.input.indexes),
+        splits=snakemake.params.splits,
+        exclusions=snakemake.input.get("exclusions"),
+        out=snakemake.output[0],
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,23 @@
+"""Pretrain one backbone family on unlabelled galaxies."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.provenance import logged_to
+from lenshunt.training import pretrain
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    pretrain(
+        indexes=list(snakemake.input.indexes),
+        exclusions=snakemake.input.exclusions,
+        model=ModelConfig(**snakemake.params.model),
+        training=TrainingConfig(**snakemake.params.training),
+        seed=snakemake.params.seed,
+        threads=snakemake.threads,
+        checkpoint=snakemake.output.checkpoint,
+        history=snakemake.output.history,
+        report=snakemake.output.learned,
+    )

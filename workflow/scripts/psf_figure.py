@@ -1,0 +1,16 @@
+"""Draw growth curves before and after PSF matching."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.figures.psf import draw_psf_qa
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    draw_psf_qa(
+        kernels=snakemake.input.kernels,
+        table=snakemake.input.table,
+        out=snakemake.output.pdf,
+    )

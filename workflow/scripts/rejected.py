@@ -1,0 +1,17 @@
+"""List what could not be read of a data set; stop when it is too much."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.images import merge_rejected
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    merge_rejected(
+        tables=list(snakemake.input),
+        out=snakemake.output[0],
+        fraction_max=snakemake.params.fraction_max,
+        name=snakemake.wildcards.dataset,
+    )

@@ -1,0 +1,19 @@
+"""Split one data set into train, validation and test without leaks."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.config import SplitConfig
+from lenshunt.dataset import make_splits
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    make_splits(
+        metadata=list(snakemake.input.metadata),
+        config=SplitConfig(**snakemake.params.splits),
+        seed=snakemake.params.seed,
+        search=snakemake.params.search,
+        out=snakemake.output[0],
+    )

@@ -1,0 +1,24 @@
+"""Train one model with one seed."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.provenance import logged_to
+from lenshunt.training import train
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    train(
+        indexes=list(snakemake.input.indexes),
+        exclusions=snakemake.input.exclusions,
+        model=ModelConfig(**snakemake.params.model),
+        training=TrainingConfig(**snakemake.params.training),
+        seed=int(snakemake.wildcards.seed),
+        pretrained=next(iter(snakemake.input.get("pretrained", [])), None),
+        threads=snakemake.threads,
+        checkpoint=snakemake.output.checkpoint,
+        history=snakemake.output.history,
+        log_dir=snakemake.params.log_dir,
+    )
