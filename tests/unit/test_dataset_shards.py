@@ -11,7 +11,16 @@ import pytest
 import webdataset
 from dataset_samples import make_shards, pixels, read_pixels, record, write_table
 from lenshunt.config import SplitConfig
-from lenshunt.dataset import make_splits, read_index, read_table, shard_tar, write_shards
+from lenshunt.dataset import (
+    LEARNING_SPLITS,
+    make_loader,
+    make_splits,
+    read_index,
+    read_table,
+    shard_tar,
+    write_shards,
+)
+from lenshunt.images import CutoutFile, read_cutouts
 
 
 @pytest.fixture
@@ -106,7 +115,7 @@ def test_a_data_set_of_which_nothing_is_left_gives_an_empty_index(tmp_path):
     [
         (0, np.nan, "NaN or inf in the image"),
         (0, 0.0, "variance that is NaN, zero or negative"),
-        (2, np.inf, "band i is flagged as present, but is empty"),
+        (slice(None), np.inf, "no usable pixel in any band"),
     ],
 )
 def test_bad_pixels_stop_the_job_and_name_the_sample(tmp_path, records, band, value, what):
@@ -118,7 +127,7 @@ def test_bad_pixels_stop_the_job_and_name_the_sample(tmp_path, records, band, va
                 elif value == 0.0:
                     variance[0, band, 3, 3] = value
                 else:
-                    image[0, band], variance[0, band] = 0.0, np.inf
+                    image[0, band], variance[0, band] = 0.0, value
             yield image, variance, table
 
     with pytest.raises(ValueError, match=f"demo-7: {what}"):
@@ -180,3 +189,33 @@ def test_an_index_of_another_schema_is_refused_with_both_versions(tmp_path, reco
     )
     with pytest.raises(ValueError, match=r"schema 1\.0 found, 2\.0 wanted"):
         read_index(str(index))
+
+
+def test_the_16_bit_files_of_the_images_room_become_shards_and_batches(tmp_path):
+    records = [record(i) for i in range(24)]
+    metadata = write_table(tmp_path / "m.parquet", records)
+    tiff = str(tmp_path / "cutouts.tif")
+    image, variance = map(np.stack, zip(*(pixels(r.sample_id) for r in records), strict=True))
+    flags = np.array([r.band_flags for r in records], dtype=bool)
+    with CutoutFile(tiff, flags, image.shape[-1]) as file:
+        file.write(np.arange(24), image, variance)
+    splits, index = str(tmp_path / "splits.parquet"), str(tmp_path / "index.json")
+    make_splits(metadata=[metadata], config=SplitConfig(), seed=1, out=splits)
+    write_shards(
+        cutouts=[(tiff, metadata)],
+        splits=splits,
+        quality_threshold=0.7,
+        drop_unmatched=False,
+        folder=str(tmp_path / "shards"),
+        index=index,
+    )
+    loader = make_loader(indexes=[index], splits=list(LEARNING_SPLITS), batch_size=24)
+    batch = next(iter(loader))
+    stored, spread, _ = next(read_cutouts(tiff, metadata))
+    order = loader.table["raw_index"].iloc[batch["row"].numpy()].to_numpy()
+    np.testing.assert_array_equal(batch["image"].numpy(), stored[order])
+    np.testing.assert_array_equal(batch["variance"].numpy(), spread[order])
+    sigma = np.sqrt(np.where(np.isfinite(variance), variance, 1))
+    usable = np.isfinite(variance[order])
+    difference = abs(batch["image"].numpy() - image[order]) / sigma[order]
+    assert difference[usable].max() < 0.05

@@ -35,7 +35,7 @@ rule calibrate:
 
 rule fuse:
     input:
-        lambda w: run_paths("calibrated", w.experiment, ".parquet").values(),
+        predictions=lambda w: run_paths("calibrated", w.experiment, ".parquet").values(),
     output:
         predictions=f"{R}/fused/{{experiment}}.parquet",
         parameters=f"{R}/fused/{{experiment}}.json",
@@ -95,7 +95,7 @@ EVALUATION_FIGURES = {
     "reliability": "reliability before and after calibration",
     "flux_ratio": "missed lenses by flux ratio",
     "false_positives": "highest-scoring non-lenses",
-    "missed": "lowest-scoring lenses",
+    "missed_lenses": "lowest-scoring lenses",
 }
 
 

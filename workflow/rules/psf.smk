@@ -47,6 +47,7 @@ rule homogenise:
         runtime=minutes(60),
     params:
         grid=lambda wildcards: CONFIG.grids[wildcards.grid].model_dump(),
+        quality=CONFIG.quality.model_dump(),
         code=code("images"),
     message:
         "Matching chunk {wildcards.chunk} of {wildcards.dataset} to grid {wildcards.grid}"

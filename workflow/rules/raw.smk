@@ -1,8 +1,13 @@
 # Raw files: the demo survey, downloads, and the manifest that everything else depends on.
 from lenshunt.raw.download import load_sources
-from lenshunt.simulate.files import DEMO_KINDS, demo_files
 
 DOWNLOADS = {source.path: source for source in load_sources()}
+MADE_BY = {dataset.made_by for dataset in CONFIG.datasets.values()}
+
+if "demo" in MADE_BY:
+    from lenshunt.simulate import DEMO_KINDS, demo_files
+else:
+    DEMO_KINDS = ()
 
 
 for kind in DEMO_KINDS:

@@ -58,29 +58,54 @@ rule provenance:
         "../scripts/provenance.py"
 
 
+def pretraining_reports():
+    """Name -> what each pretrained backbone in use has learned."""
+    return {
+        f"{e.pretraining}/{MODELS[model].backbone}": (
+            f"{R}/pretraining/{e.pretraining}/{MODELS[model].backbone}.json"
+        )
+        for e in CONFIG.experiments.values()
+        if e.pretraining
+        for model in e.models
+    }
+
+
+def calibration_parameters():
+    """(experiment, model label) -> parameters of every calibration."""
+    return {
+        (name, label): path
+        for name in CONFIG.experiments
+        for label, path in [
+            *run_paths("calibrated", name, ".json").items(),
+            ("fused", f"{R}/fused/{name}.json"),
+        ]
+    }
+
+
+#: What the summary shows: kind -> key -> path.
+SUMMARISED = {
+    "metadata": {
+        (name, chunk): path
+        for name in CONFIG.datasets
+        for chunk, path in enumerate(records(name, "parquet"))
+    },
+    "rejected": {name: f"{R}/rejected/{name}.ecsv" for name in CONFIG.datasets},
+    "splits": {name: f"{R}/splits/{name}.parquet" for name in CONFIG.datasets},
+    "indexes": {pair: shard_index(*pair) for pair in made_grids()},
+    "psf": {pair: "{2}/psf/{1}/{0}.csv".format(*pair, R) for pair in made_grids()},
+    "metrics": {name: f"{R}/tables/metrics/{name}.csv" for name in CONFIG.experiments},
+    "calibrations": calibration_parameters(),
+    "exclusions": {
+        name: f"{R}/exclusions/{name}.parquet" for name in CONFIG.experiments
+    },
+    "pretraining": pretraining_reports(),
+    "clusters": {name: f"{R}/cluster/{name}/numbers.json" for name in CONFIG.clusters},
+}
+
+
 rule summary:
     input:
-        metadata=[path for name in CONFIG.datasets for path in records(name, "parquet")],
-        splits=[f"{R}/splits/{name}.parquet" for name in CONFIG.datasets],
-        indexes=[shard_index(dataset, grid) for dataset, grid in made_grids()],
-        psf=[f"{R}/psf/{grid}/{dataset}.csv" for dataset, grid in made_grids()],
-        metrics=[f"{R}/tables/metrics/{name}.csv" for name in CONFIG.experiments],
-        calibrations=[
-            path
-            for name in CONFIG.experiments
-            for path in [
-                *run_paths("calibrated", name, ".json").values(),
-                f"{R}/fused/{name}.json",
-            ]
-        ],
-        exclusions=[f"{R}/exclusions/{name}.parquet" for name in CONFIG.experiments],
-        pretraining=[
-            f"{R}/pretraining/{e.pretraining}/{MODELS[model].backbone}.json"
-            for e in CONFIG.experiments.values()
-            if e.pretraining
-            for model in e.models
-        ],
-        clusters=[f"{R}/cluster/{name}/numbers.json" for name in CONFIG.clusters],
+        **{kind: list(paths.values()) for kind, paths in SUMMARISED.items()},
         manifest=f"{R}/provenance/manifest.csv",
     output:
         html=figure(f"{R}/summary.html", "summary", "Results", "Summary"),
@@ -96,7 +121,9 @@ rule summary:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        config=CONFIG.model_dump(mode="json"),
+        names={kind: list(paths) for kind, paths in SUMMARISED.items()},
+        readers={name: d.reader for name, d in CONFIG.datasets.items()},
+        seed=SEED,
         code=code("report"),
     message:
         "Writing the summary page"

@@ -1,14 +1,6 @@
 # Search: unlabelled cutouts scored by every model of an experiment, fused and ranked.
 
 
-def search_paths(search, kind):
-    """Per model and seed of the search's experiment: predictions or calibrated."""
-    runs = trained(CONFIG.search[search].experiment)
-    return [
-        f"{R}/search/{search}/{kind}/{model}-{seed}.parquet" for model, seed in runs
-    ]
-
-
 def search_grid(search):
     return CONFIG.experiments[CONFIG.search[search].experiment].grid
 
@@ -41,13 +33,52 @@ use rule predict as predict_search with:
         "Scoring {wildcards.search} with {wildcards.model}, seed {wildcards.seed}"
 
 
+rule calibrate_search:
+    input:
+        predictions=f"{R}/search/{{search}}/predictions/{{model}}-{{seed}}.parquet",
+        parameters=search_model("calibrated/{experiment}/{model}-{seed}.json"),
+    output:
+        f"{R}/search/{{search}}/calibrated/{{model}}-{{seed}}.parquet",
+    log:
+        f"{R}/logs/calibrate_search/{{search}}/{{model}}-{{seed}}.log",
+    benchmark:
+        f"{R}/benchmarks/calibrate_search/{{search}}/{{model}}-{{seed}}.tsv"
+    conda:
+        f"{ENVS}/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(1000),
+        runtime=minutes(10),
+    params:
+        code=code("evaluation"),
+    message:
+        "Calibrating the scores of {wildcards.search} by {wildcards.model}-{wildcards.seed}"
+    script:
+        "../scripts/calibrate_search.py"
+
+
+use rule fuse as fuse_search with:
+    input:
+        predictions=lambda w: [
+            f"{R}/search/{w.search}/calibrated/{model}-{seed}.parquet"
+            for model, seed in trained(CONFIG.search[w.search].experiment)
+        ],
+        fitted=search_model("fused/{experiment}.json"),
+    output:
+        predictions=f"{R}/search/{{search}}/fused.parquet",
+        parameters=f"{R}/search/{{search}}/fused.json",
+    log:
+        f"{R}/logs/fuse_search/{{search}}.log",
+    benchmark:
+        f"{R}/benchmarks/fuse_search/{{search}}.tsv"
+    message:
+        "Fusing the scores of {wildcards.search}"
+
+
 rule candidates:
     input:
-        predictions=lambda w: search_paths(w.search, "predictions"),
-        calibrations=lambda w: run_paths(
-            "calibrated", CONFIG.search[w.search].experiment, ".json"
-        ).values(),
-        fusion=search_model("fused/{experiment}.json"),
+        predictions=f"{R}/search/{{search}}/fused.parquet",
+        parameters=f"{R}/search/{{search}}/fused.json",
     output:
         ecsv=figure(
             f"{R}/candidates/{{search}}.ecsv",

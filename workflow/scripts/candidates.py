@@ -1,4 +1,4 @@
-"""Fuse the scores of a search, shift them to the sky and rank them."""
+"""Shift the fused scores of a search to the sky's prevalence and rank them."""
 
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,8 @@ if TYPE_CHECKING:
 
 with logged_to(snakemake.log[0]):
     rank_candidates(
-        predictions=list(snakemake.input.predictions),
-        calibrations=list(snakemake.input.calibrations),
-        fusion=snakemake.input.fusion,
+        predictions=snakemake.input.predictions,
+        parameters=snakemake.input.parameters,
         prevalence=snakemake.params.prevalence,
         out_ecsv=snakemake.output.ecsv,
         out_parquet=snakemake.output.parquet,

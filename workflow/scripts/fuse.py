@@ -1,4 +1,4 @@
-"""Fuse the calibrated scores of all models of one experiment."""
+"""Fuse the calibrated scores of several models."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 with logged_to(snakemake.log[0]):
     fuse(
-        predictions=list(snakemake.input),
+        predictions=list(snakemake.input.predictions),
+        fitted=snakemake.input.get("fitted"),
         out=snakemake.output.predictions,
         parameters=snakemake.output.parameters,
     )

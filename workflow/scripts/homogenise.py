@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.config import Grid
+from lenshunt.config import Grid, QualityConfig
 from lenshunt.images import homogenise_chunk
 from lenshunt.provenance import logged_to
 
@@ -15,6 +15,7 @@ with logged_to(snakemake.log[0]):
         metadata=snakemake.input.metadata,
         kernels=snakemake.input.kernels,
         grid=Grid(**snakemake.params.grid),
+        quality=QualityConfig(**snakemake.params.quality),
         out=snakemake.output.cutouts,
         out_metadata=snakemake.output.metadata,
     )

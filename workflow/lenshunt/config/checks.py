@@ -106,7 +106,7 @@ def _roles(config: Config) -> list[str]:
 
 def _field_key(name: str) -> str:
     """A field's name without spelling variants: SMACS J0723.3-7327 = smacs0723m73 = smacs0723."""
-    digits = re.search(r"([a-z]+)j?(\d{4})", re.sub(r"[^a-z0-9]", "", name.lower()))
+    digits = re.search(r"([a-z]+?)j?(\d{4})", re.sub(r"[^a-z0-9]", "", name.lower()))
     return "".join(digits.groups()) if digits else name.lower()
 
 

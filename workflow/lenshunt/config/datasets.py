@@ -29,6 +29,7 @@ class GalaxiesMLDataset(_Dataset):
     """GalaxiesML HDF5 files (arXiv:2410.00271); no lens labels."""
 
     reader: Literal["galaxiesml"]
+    """The raw format."""
     files: list[str] = Field(min_length=1)
     """HDF5 files, read in this order; the file name tells the official split."""
     half_light_radius_unit: Literal["pixel", "arcsec"] = "pixel"
@@ -39,6 +40,7 @@ class BolognaDataset(_Dataset):
     """Lens Finding Challenge 1 FITS files and their label table (arXiv:1802.03609)."""
 
     reader: Literal["bologna"]
+    """The raw format."""
     labels: str
     """CSV with ID, is_lens, Einstein_area, numb_pix_lensed_image, flux_lensed_image_in_sigma."""
     images: str
@@ -48,12 +50,14 @@ class BolognaDataset(_Dataset):
     only_present: bool = False
     """Take only the rows of the table whose images are there (samples of the full set)."""
     label_source: metadata.LabelSource = "sim:bologna"
+    """Source of the labels."""
 
 
 class CastlesDataset(_Dataset):
     """CASTLES FITS files per system and filter, with the table of systems. Positives only."""
 
     reader: Literal["castles"]
+    """The raw format."""
     images: list[str] = Field(min_length=1)
     """Glob patterns of FITS files, named SYSTEM_FILTER*.fits or with TARGNAME in the header."""
     table: str
@@ -63,6 +67,7 @@ class CastlesDataset(_Dataset):
     size_px: int | None = Field(None, ge=16)
     """Side of the cutout around the system; the whole image where none."""
     label_source: metadata.LabelSource = "obs:castles"
+    """Source of the labels."""
 
 
 class RelicsField(Strict):
@@ -82,6 +87,7 @@ class RelicsDataset(_Dataset):
     """RELICS cluster fields (DOI 10.17909/T9SP45): hard negatives, or a field to be searched."""
 
     reader: Literal["relics"]
+    """The raw format."""
     fields: dict[str, RelicsField] = Field(min_length=1)
     """Fields by cluster name."""
     z_cluster: dict[str, float] = {}
@@ -102,11 +108,13 @@ class CutoutsDataset(_Dataset):
     """Any FITS cutouts: one file per object, bands by extension or by file name."""
 
     reader: Literal["cutouts"]
+    """The raw format."""
     images: list[str] = Field(min_length=1)
     """Glob patterns. With `{band}` in the pattern, one file per object and band."""
     bands: list[str] = Field(min_length=1)
     """Filters, in the order of extensions (or of planes of a cube), or the values of `{band}`."""
     layout: Literal["extensions", "cube", "files"] = "extensions"
+    """Bands as extensions of a file, planes of a cube, or files."""
     variance_suffix: str | None = None
     """Suffix that turns an image path into that of its variance, same layout."""
     psf_pattern: tuple[str, str] | None = None
@@ -114,7 +122,9 @@ class CutoutsDataset(_Dataset):
     catalogue: str | None = None
     """Table (CSV or ECSV) with column `name` (file stem) and any metadata columns, ra and dec."""
     label: Literal[-1, 0, 1] = -1
+    """Label of every object, unless the catalogue has a column `label`."""
     label_source: metadata.LabelSource = "unlabelled"
+    """Source of the labels."""
     zero_point_ab: float | None = None
     """AB zero point; the survey's where none."""
     pixel_scale_arcsec: float | None = Field(None, gt=0)
@@ -125,10 +135,13 @@ class StampsDataset(_Dataset):
     """HSC stamps as NPZ: images, variance, mask and psfs in g r i z y (scarlet's layout)."""
 
     reader: Literal["stamps"]
+    """The raw format."""
     images: list[str] = Field(min_length=1)
     """Glob patterns of .npz files."""
     label: Literal[-1, 0] = -1
+    """0 where the stamps are known to show no lens."""
     label_source: metadata.LabelSource = "unlabelled"
+    """Source of the labels."""
     size_px: int | None = Field(None, ge=16)
     """Side of the central cutout; the whole stamp where none."""
 
@@ -137,6 +150,7 @@ class HstLensesDataset(_Dataset):
     """HST cutouts of lenses as HDF5, image and PSF files (dolphin's layout). Positives only."""
 
     reader: Literal["hst_lenses"]
+    """The raw format."""
     images: list[str] = Field(min_length=1)
     """Glob patterns of image_SYSTEM_FILTER.h5; the PSF is psf_SYSTEM_FILTER.h5 beside it."""
     same_system: dict[str, str] = {}
@@ -147,11 +161,15 @@ class HstGalaxiesDataset(_Dataset):
     """HST galaxies in GalSim's format: catalogue, image and PSF files. No lens labels."""
 
     reader: Literal["hst_galaxies"]
+    """The raw format."""
     catalogues: list[str] = Field(min_length=1)
     """Catalogues with IDENT, RA, DEC, MAG, BAND, GAL_FILENAME, PSF_FILENAME, GAL_HDU, PSF_HDU."""
     label: Literal[-1, 0] = -1
+    """0 where the galaxies are known to be no lenses."""
     label_source: metadata.LabelSource = "unlabelled"
+    """Source of the labels."""
     label_confidence: float = Field(0.99, ge=0, le=1)
+    """Weight of the labels in the loss."""
     zero_point_ab: dict[str, float] = {"F606W": 26.486, "F814W": 25.937}
     """AB zero point by filter, of images in electrons per second."""
 

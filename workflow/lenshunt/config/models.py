@@ -15,20 +15,29 @@ class TrainingConfig(Strict):
     patience_epochs: int = Field(8, ge=1)
     """Epochs without a better validation score after which training stops."""
     batch_size: int = Field(32, ge=1)
+    """Samples per batch."""
     accumulate_batches: int = Field(1, ge=1)
     """Batches per optimiser step."""
     learning_rate: float = Field(1e-3, gt=0)
+    """Peak of the cosine schedule, AdamW."""
     weight_decay: float = Field(0.05, ge=0)
+    """Of AdamW."""
     warmup_epochs: float = Field(1.0, ge=0)
+    """Linear warm-up."""
     gradient_clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
     ema_decay: float = Field(0.99, ge=0, lt=1)
     """Decay per step of the averaged weights that are evaluated and saved; 0 for none."""
     precision: Literal["32", "bf16"] = "bf16"
+    """bf16 autocasts the network; simulator and losses stay in float32."""
     deterministic: bool = True
+    """The same result, bit by bit, on the same machine."""
     devices: int = Field(1, ge=1)
+    """GPUs per training (DDP when more than one)."""
     workers: int = Field(0, ge=0)
     """Loader processes per device; 0 loads in the training process."""
     loader: Literal["auto", "stream", "memmap"] = "auto"
+    """stream reads the shards, memmap caches decoded samples, auto chooses by size."""
     source_weights: dict[str, float] = {}
     """Share of each label_source in the loss; equal where not named."""
     noise_augmentation: float = Field(0.1, ge=0)
@@ -55,3 +64,4 @@ class ModelConfig(Strict):
     training: dict[str, int | float | str | bool | None | dict[str, float]] = {}
     """Keys of `training` that differ for this model."""
     description: str = ""
+    """One sentence for lists and the report."""

@@ -13,7 +13,7 @@ from lenshunt.dataset.shard_tar import SplitWriter
 from lenshunt.dataset.splits import SPLITS
 from lenshunt.images import read_cutouts
 from lenshunt.provenance import file_sha256
-from lenshunt.records import SLOTS, Metadata, read_metadata
+from lenshunt.records import Metadata, read_metadata
 from lenshunt.records.metadata import table_from_records
 
 #: (tiff, metadata) -> batches of image [n, 5, y, x], variance [n, 5, y, x], metadata rows
@@ -57,12 +57,12 @@ def write_shards(
     try:
         for image, variance, record in _samples(cutouts, read):
             shape = _same_shape(shape, image.shape, record.sample_id)
-            _refuse_bad_pixels(image, variance, record)
             reason = _left_out_reason(record, quality_threshold, drop_unmatched)
             if reason:
                 entry = {"sample_id": record.sample_id, "reason": reason, "flags": record.flags}
                 left_out.append(entry)
                 continue
+            _refuse_bad_pixels(image, variance, record)
             split = split_of[record.sample_id]
             if split not in writers:
                 writers[split] = SplitWriter(root, split, samples_per_shard, bytes_per_shard)
@@ -155,11 +155,11 @@ def _refuse_bad_pixels(image: np.ndarray, variance: np.ndarray, record: Metadata
     # `> 0` is False for NaN too.
     if not (variance > 0).all():
         raise ValueError(f"{record.sample_id}: variance that is NaN, zero or negative")
-    for band, flag in enumerate(record.band_flags):
-        if flag and np.isposinf(variance[band]).all() and not image[band].any():
-            raise ValueError(
-                f"{record.sample_id}: band {SLOTS[band]} is flagged as present, but is empty"
-            )
+    if not np.isfinite(variance).any():
+        raise ValueError(
+            f"{record.sample_id}: no usable pixel in any band, though its quality is "
+            f"{record.quality:.2f}; its cutout is not what its metadata says"
+        )
 
 
 def _left_out_reason(record: Metadata, quality_threshold: float, drop_unmatched: bool) -> str:

@@ -18,7 +18,8 @@ from lenshunt.evaluation.predictions import (
 from lenshunt.evaluation.prevalence import prevalence_shift, purity_table, threshold_for_purity
 from lenshunt.evaluation.published import published_scores
 from lenshunt.evaluation.ranking import CANDIDATE_COLUMNS, rank_candidates
-from lenshunt.evaluation.report import METRIC_COLUMNS, POOLED, evaluate, latex_table
+from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate, latex_table
+from lenshunt.evaluation.strata import POOLED, test_sets
 
 __all__ = [
     "CANDIDATE_COLUMNS",
@@ -46,6 +47,7 @@ __all__ = [
     "read_parameters",
     "read_predictions",
     "roc_points",
+    "test_sets",
     "threshold_for_purity",
     "wilson_interval",
 ]

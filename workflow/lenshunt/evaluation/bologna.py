@@ -34,6 +34,7 @@ RATES = {
 }
 WILSON = "Wilson, threshold fixed"
 BOOTSTRAP = "stratified bootstrap"
+BOOTSTRAP_OR_WILSON = "stratified bootstrap, at least Wilson"
 #: A bootstrap needs about this many objects on either side of what it resamples.
 FEW = 10
 
@@ -69,9 +70,11 @@ def bologna_metrics(
             rate_row(name, lens, nonlens, rate, resampled["tpr"]) for name, rate in RATES.items()
         )
         few = min(len(lens), len(nonlens)) < FEW
-        note = f"interval too narrow: a class has fewer than {FEW} objects" if few else ""
         for name, value in areas(labels, scores).items():
             low, high = percentile_interval(resampled[name])
+            note = f"interval too narrow: a class has fewer than {FEW} objects" if few else ""
+            if low == high:
+                note = "interval unknown: every resample gives the same"
             rows.append(_row(name, value, (low, high), BOOTSTRAP, note))
     return _table(rows, len(lens), len(nonlens))
 
@@ -118,8 +121,10 @@ def rate_row(
         return _row(name, note=note)
     row = _count_row(name, lens, nonlens, allowed)
     if rate == 0.1 and allowed >= FEW and resampled is not None:
-        row["low"], row["high"] = percentile_interval(resampled)
-        row["interval"] = BOOTSTRAP
+        low, high = percentile_interval(resampled)
+        # Where (nearly) all lenses are found, resampling them shows no scatter; Wilson does.
+        row["low"], row["high"] = min(low, row["low"]), max(high, row["high"])
+        row["interval"] = BOOTSTRAP_OR_WILSON
     if allowed < 1:
         row["note"] = f"no false positive allowed with {len(nonlens)} non-lenses"
     return row

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import isotonic_regression, minimize
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtr
 
 Method = Literal["logit", "temperature", "isotonic"]
 METHODS: tuple[Method, ...] = ("logit", "temperature", "isotonic")
@@ -47,7 +47,7 @@ def _fit_line(labels: np.ndarray, logits: np.ndarray, with_intercept: bool) -> t
     """Slope and intercept of the most likely line through the logits."""
     n_lens = int(np.sum(labels == 1))
     n_nonlens = len(labels) - n_lens
-    # Smoothed targets (Platt 1999, eq. 13) keep the slope finite where the classes separate.
+    # Smoothed targets (Platt 1999) keep the slope finite where the classes separate.
     target = np.where(labels == 1, (n_lens + 1) / (n_lens + 2), 1 / (n_nonlens + 2))
     scale = max(float(np.std(logits)), 1e-6)
 
@@ -101,22 +101,36 @@ def expected_calibration_error(
     """Mean |predicted probability - lens fraction| over equal-mass bins; NaN without objects.
 
     labels [n] 0 or 1, probability [n] 0..1. The plain estimate counts noise as error: a perfect
-    forecaster of 300 objects shows about 5 %. Debiased, each object is charged against the sign
-    that the *other* objects of its bin give to the bin's error, so that a perfect forecaster
-    scores zero on average (negative chance values are cut to zero); it never exceeds the plain
-    estimate, and equals it where the errors stand out of the noise.
+    forecaster of 300 objects shows about 5 %. Debiased, every bin is relieved of what noise adds
+    to the size of its error on average (`folded_excess`): a perfect forecaster then shows about
+    a quarter of the plain value, and an error well out of the noise stays as it is. Errors no
+    larger than the noise come out low, by 0.6 points of 4 at 2,000 objects, 1.3 of 6 at 300.
     """
     labels, probability = np.asarray(labels, float), np.asarray(probability, float)
     if not len(labels):
         return float("nan")
     total = 0.0
     for part in equal_mass_bins(probability, bins):
-        error = probability[part] - labels[part]
+        p = probability[part]
+        error = abs(float(np.mean(p - labels[part])))
         if debiased:
-            total += float(np.sum(np.sign(error.sum() - error) * error))
-        else:
-            total += abs(float(error.sum()))
-    return max(0.0, total / len(labels))
+            sigma = float(np.sqrt(np.sum(p * (1 - p)))) / len(part)
+            # The square of a noisy error is too large by sigma^2.
+            error -= folded_excess(np.sqrt(max(0.0, error**2 - sigma**2)), sigma)
+        total += error * len(part) / len(labels)
+    return max(0.0, total)
+
+
+def folded_excess(mean: float, sigma: float) -> float:
+    """E|x| - mean of a normal x (mean >= 0): by how much noise lengthens an absolute value.
+
+    Folded normal distribution; Leone, Nelson & Nottingham 1961, Technometrics 3, 543.
+    """
+    if sigma == 0:
+        return 0.0
+    z = mean / sigma
+    peak = sigma * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2)
+    return float(peak - 2 * mean * ndtr(-z))
 
 
 def calibration_numbers(labels: np.ndarray, logits: np.ndarray) -> dict[str, float | int | None]:

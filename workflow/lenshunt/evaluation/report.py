@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from lenshunt.evaluation.bologna import bologna_metrics, fnr_metrics
 from lenshunt.evaluation.predictions import labelled_rows, read_predictions, write_text
-from lenshunt.evaluation.strata import strata
+from lenshunt.evaluation.strata import strata, test_sets
 
 #: Columns of the long table.
 METRIC_COLUMNS = (
@@ -26,8 +26,6 @@ METRIC_COLUMNS = (
     "n_nonlens",
     "note",
 )
-#: Name of the rows in which all data sets of an experiment are taken together.
-POOLED = "all"
 LATEX_METRICS = {
     "tpr_at_0fp": r"TPR$_0$",
     "tpr_at_10fp": r"TPR$_{10}$",
@@ -41,7 +39,7 @@ LATEX_METRICS = {
 def evaluate(
     *, predictions: dict[str, str], out_csv: str, out_tex: str, bootstraps: int, seed: int
 ) -> None:
-    """Metrics of every model on the test split: per data set, pooled, and per stratum.
+    """Metrics of every model on the test split: per set (see `test_sets`) and per stratum.
 
     predictions : Parquet table by the model's label in the report. Metrics are taken of
     `logit_calibrated` where the table has it (calibrated models are one monotonic map away from
@@ -53,7 +51,7 @@ def evaluate(
         table = read_predictions(path)
         test = labelled_rows(table, "test", path)
         model, model_seed = _identity(table)
-        for dataset, rows in _sets(test, sorted(table["dataset"].unique())):
+        for dataset, rows in test_sets(test).items():
             part = set_metrics(rows, bootstraps, _seed(seed, label, dataset))
             part["label"], part["dataset"] = label, dataset
             part["model"], part["seed"] = model, model_seed
@@ -65,12 +63,18 @@ def evaluate(
 
 
 def set_metrics(test: pd.DataFrame, bootstraps: int, seed: int) -> pd.DataFrame:
-    """Metrics of one test set in all its strata; flux-ratio bins with false-negative rates."""
+    """Metrics of one test set in all its strata; flux-ratio bins with false-negative rates.
+
+    test : labelled rows. A set of one class has the stratum `all` alone: where the whole is
+    undefined, so is every part. Returns the columns of `bologna_metrics` and stratum.
+    """
     score = "logit_calibrated" if "logit_calibrated" in test else "logit"
     labels, scores = test["label"].to_numpy(), test[score].to_numpy(float)
     ids = test["sample_id"].to_numpy()
     parts = []
     for stratum in strata(test):
+        if test["label"].nunique() < 2 and stratum.name != "all":
+            break
         rows = stratum.rows
         part = bologna_metrics(
             labels[rows],
@@ -86,17 +90,6 @@ def set_metrics(test: pd.DataFrame, bootstraps: int, seed: int) -> pd.DataFrame:
         part["note"] = ["; ".join(n for n in pair if n) for pair in notes]
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
-
-
-def _sets(test: pd.DataFrame, names: list[str]) -> list[tuple[str, pd.DataFrame]]:
-    """Test rows per data set, and of all together where there are several."""
-    present = test["dataset"].unique()
-    sets = [
-        (name, test[test["dataset"] == name].reset_index(drop=True))
-        for name in names
-        if name in present
-    ]
-    return [*sets, (POOLED, test)] if len(sets) != 1 else sets
 
 
 def _identity(table: pd.DataFrame) -> tuple[str, int]:

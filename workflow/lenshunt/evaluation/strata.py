@@ -30,6 +30,10 @@ COMMON_BINS: dict[str, dict[str, tuple[float, float]]] = {
 }
 
 
+#: Name of the set in which all data sets of an experiment are taken together.
+POOLED = "all"
+
+
 @dataclass(frozen=True)
 class Stratum:
     """One part of a test set.
@@ -110,3 +114,23 @@ def _by_survey_and_source(table: pd.DataFrame, lens: np.ndarray) -> Iterator[Str
             partners = np.isin(survey, survey[own]) & (lens != lens[own][0])
             own = own | partners
         yield Stratum(f"label_source={name}", own, note)
+
+
+def test_sets(test: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Labelled test rows by set: each data set, one-class sets of a survey joined, and all.
+
+    Confirmed lenses and the non-lenses of their survey come as two data sets of one class each;
+    together, as "castles + relics", they are a test set, apart they are not. The whole comes
+    last, named POOLED, where there is more than one data set (or nothing at all).
+    """
+    sets = {
+        str(name): rows.reset_index(drop=True) for name, rows in test.groupby("dataset", sort=True)
+    }
+    one_class = {name: rows for name, rows in sets.items() if rows["label"].nunique() == 1}
+    surveys = sorted({survey for rows in one_class.values() for survey in rows["survey"].unique()})
+    for survey in surveys:
+        parts = {n: rows for n, rows in one_class.items() if (rows["survey"] == survey).any()}
+        joined = pd.concat(list(parts.values()), ignore_index=True)
+        if joined["label"].nunique() == 2:
+            sets[" + ".join(parts)] = joined
+    return sets if len(sets) == 1 else sets | {POOLED: test}

@@ -57,7 +57,7 @@ def _cut(path: Path, model: MassModel, half_width_arcsec: float) -> tuple[np.nda
     side = (pixels.shape[0] // step) * step
     blocks = pixels[:side, :side].reshape(side // step, step, side // step, step)
     if step > 1:
-        cut_wcs = cut_wcs[: side : step, : side : step]
+        cut_wcs = cut_wcs[:side:step, :side:step]
         cut_wcs.array_shape = (side // step, side // step)
     return blocks.mean(axis=(1, 3)), cut_wcs
 
@@ -91,6 +91,6 @@ def field_rgb(
     blue, red = bands[0], bands[-1]
     green = bands[len(bands) // 2] if len(bands) > 2 else 0.5 * (blue + red)
     # Brightest members must not be flat white: the stretch follows the brightest percent.
-    stretch = max(5.0, float(np.percentile(green, 99.0)) / 2.0)
-    rgb = make_lupton_rgb(red, green, blue, minimum=-2.0, stretch=stretch, Q=8)
+    stretch = max(12.0, float(np.percentile(green, 99.0)) / 2.0)
+    rgb = make_lupton_rgb(red, green, blue, minimum=0.0, stretch=stretch, Q=8)
     return cuts[order[0]][1], rgb

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lenshunt.evaluation import POOLED
 from lenshunt.figures.roc import line_style, undefined
 from lenshunt.figures.style import PAGE_INCHES, paper_style, save
 
@@ -71,5 +72,9 @@ def _panel(axis: Axes, name: str, metrics: pd.DataFrame, labels: list[str]) -> N
     ticks = [f"{text}\n({int(counts.get(f'flux_ratio={b}', 0))})" for b, text in BINS.items()]
     axis.axhline(TARGET, color="0.6", lw=0.8, ls="--", zorder=0)
     axis.set_xticks(range(len(BINS)), ticks)
-    axis.set(ylim=(-0.03, 1.03), xlim=(-0.5, len(BINS) - 0.5), title=name)
-    axis.set(xlabel="lensed / total flux (number of lenses)", ylabel="false-negative rate")
+    axis.set(
+        ylim=(-0.03, 1.03),
+        xlim=(-0.5, len(BINS) - 0.5),
+        title="all data sets" if name == POOLED else name,
+    )
+    axis.set(xlabel="lensed / total flux (lenses)", ylabel="false-negative rate")

@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 
 from lenshunt.evaluation import labelled_rows, read_predictions
 from lenshunt.figures.roc import undefined
-from lenshunt.figures.style import PAGE_INCHES, paper_style, save
+from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
 from lenshunt.images import read_cutouts
 from lenshunt.records import SLOTS, read_metadata
 
 Kind = Literal["candidates", "false_positives", "missed_lenses"]
 COLUMNS = 6
+#: Grey of a pixel that no band shows.
+MASKED = 0.4
 #: Factors per band slot that make a typical galaxy (g - i about 1 mag) look neutral.
 BALANCE = dict(zip(SLOTS, (2.0, 1.2, 0.9, 0.75, 0.65), strict=True))
 
@@ -47,7 +49,7 @@ def draw_gallery(
         cell = PAGE_INCHES / COLUMNS
         figure = Figure(figsize=(PAGE_INCHES, rows * (cell + 0.25) + 0.35))
         axes = figure.subplots(rows, COLUMNS, squeeze=False)
-        figure.suptitle(title)
+        figure.suptitle(title, fontsize=9)
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, (_, row) in zip(axes.flat, chosen.iterrows(), strict=False):
@@ -100,14 +102,15 @@ def asinh_rgb(image: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
     image [5, y, x] nJy, variance [5, y, x]. Red to blue are the reddest, the middle and the
     bluest band with data among i r g, or among all where those are fewer than two; one band
-    gives grey. Linear within about three sigma of the sky; colour is kept at every brightness.
+    gives grey, a pixel that no band shows MASKED. Linear within about three sigma of the sky;
+    colour is kept at every brightness.
     """
     usable = np.isfinite(variance)
     present = [i for i in range(len(SLOTS)) if usable[i].any()]
     optical = [i for i in present if SLOTS[i] in "gri"]
     bands = optical if len(optical) >= 2 else present
     if not bands:
-        return np.full((*image.shape[1:], 3), 0.5)
+        return np.full((*image.shape[1:], 3), MASKED)
     planes = {i: np.where(usable[i], image[i] * BALANCE[SLOTS[i]], 0.0) for i in bands}
     red, blue = planes[bands[-1]], planes[bands[0]]
     green = planes[bands[len(bands) // 2]] if len(bands) > 2 else (red + blue) / 2
@@ -125,11 +128,13 @@ def asinh_rgb(image: np.ndarray, variance: np.ndarray) -> np.ndarray:
     )
     rgb = 0.08 + 0.92 * channels * scale[..., None]
     # Too bright a pixel is dimmed as a whole: clipping one channel would change its colour.
-    return np.clip(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1), 0, 1)
+    rgb = np.clip(rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1), 0, 1)
+    rgb[~usable[bands].any(axis=0)] = MASKED
+    return rgb
 
 
 def _cell(axis: Axes, row: pd.Series, image: np.ndarray, variance: np.ndarray) -> None:
-    """One object: colour image, name, probability, and what is known of a lens."""
+    """One object: colour image, name, probability (red where it errs), what is known of a lens."""
     axis.imshow(asinh_rgb(image, variance), interpolation="nearest")
     name = str(row["sample_id"])
     axis.set_title(name if len(name) <= 22 else "..." + name[-19:], fontsize=5, pad=2)
@@ -138,6 +143,15 @@ def _cell(axis: Axes, row: pd.Series, image: np.ndarray, variance: np.ndarray) -
         words.append(f'{row["einstein_radius"]:.1f}"')
     if "flux_ratio" in row and np.isfinite(row["flux_ratio"]):
         words.append(f"f = {row['flux_ratio']:.2g}")
+    label = row.get("label", -1)
+    errs = label >= 0 and (row["probability"] > 0.5) != (label == 1)
     axis.text(
-        0.5, -0.02, ", ".join(words), fontsize=5.5, ha="center", va="top", transform=axis.transAxes
+        0.5,
+        -0.02,
+        ", ".join(words),
+        fontsize=5.5,
+        ha="center",
+        va="top",
+        color=COLOURS[1] if errs else "black",
+        transform=axis.transAxes,
     )

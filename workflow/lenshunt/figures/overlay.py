@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from astropy.visualization.wcsaxes import WCSAxes
-from astropy.wcs import WCS
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -123,46 +122,91 @@ def _scale_bar_and_compass(axes: WCSAxes, model: MassModel, half_width: float, i
         axes.text(*(origin + 0.093 * step / np.hypot(*step)), name, va="center", **text)
 
 
+def _inset_corner(axes: WCSAxes, model: MassModel) -> tuple[float, float, float, float]:
+    """Where the inset hides fewer images: lower or upper right, in fractions of the axes."""
+    low, high = (0.63, 0.02, 0.35, 0.2), (0.63, 0.78, 0.35, 0.2)
+    if len(model.images) == 0:
+        return low
+    places = axes.wcs.world_to_pixel_values(model.images["ra"], model.images["dec"])
+    x, y = axes.transAxes.inverted().transform(axes.transData.transform(np.array(places).T)).T
+    right = x > low[0]
+    hidden = [np.sum(right & (y > box[1]) & (y < box[1] + box[3])) for box in (low, high)]
+    return low if hidden[0] <= hidden[1] else high
+
+
 def _plot_caustics(
-    inset: Axes, models: dict[str, MassModel], curves: Curves, colours: tuple[str, ...]
+    inset: Axes, models: dict[str, MassModel], curves: Curves, colours: tuple[str, ...], ink: str
 ) -> None:
-    """Source plane of the first model with its sources, and the caustics of every model."""
-    for style, (name, model) in zip(LINE_STYLES * len(models), models.items(), strict=False):
-        for colour, (z, lines) in zip(colours * 9, curves[name].items(), strict=False):
+    """Source plane: the sources of the first model, and the caustics of every model."""
+    extent = []
+    for style, (label, model) in zip(LINE_STYLES * len(models), models.items(), strict=False):
+        for colour, (z, lines) in zip(colours * 9, curves[label].items(), strict=False):
             large = [line for line in lines if curve_length(line) > CLUSTER_CURVE_ARCSEC]
-            for line in caustics(model, large, z):
-                inset.plot(*line.T, color=colour, linestyle=style, linewidth=0.7)
+            for index, line in enumerate(caustics(model, large, z)):
+                inset.plot(*line.T, color=colour, linestyle=style, linewidth=0.6)
+                # Group members drag their own caustics far out; the cluster's sets the frame.
+                extent += [line] if index == 0 else []
     model = next(iter(models.values()))
     system = np.asarray(model.images["system"]).astype(str)
     for index, name in enumerate(dict.fromkeys(system)):
         own = model.images[system == name]
         x, y = model.tangent(np.asarray(own["ra"]), np.asarray(own["dec"]))
         source = mean_source(model, x, y, float(own["z"][0]))
-        inset.plot(*source, SYMBOLS[index % 7], ms=2, color=plt.get_cmap("tab20")(index % 20))
-    inset.set_aspect("equal", adjustable="datalim")
-    inset.tick_params(labelsize=5, length=2, pad=1)
-    inset.set_title("source plane: caustics (arcsec)", fontsize=6, pad=2)
-    inset.patch.set_alpha(0.92)
+        extent.append(np.array([source]))
+        tint = plt.get_cmap("tab20")(index % 20)
+        inset.plot(*source, SYMBOLS[index % len(SYMBOLS)], ms=2, color=tint)
+    if extent:
+        points = np.concatenate(extent)
+        (left, bottom), (right, top) = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
+        inset.set(xlim=(left, right), ylim=(bottom, top + 0.25 * (top - bottom)))
+        inset.plot([left + 1, left + 6], [bottom + 1, bottom + 1], color=ink, linewidth=1)
+        inset.text(left + 6.5, bottom + 1, '5"', color=ink, fontsize=6, va="center")
+    inset.set_aspect("equal", adjustable="box")
+    inset.set(xticks=[], yticks=[], facecolor="black" if ink == "white" else "white")
+    title = "source plane, North up: caustics, sources"
+    inset.text(0.03, 0.97, title, transform=inset.transAxes, color=ink, fontsize=6, va="top")
     for spine in inset.spines.values():
-        spine.set_visible(True)
+        spine.set(visible=True, edgecolor=ink, linewidth=0.6)
 
 
 def _legend(
-    axes: WCSAxes, models: dict[str, MassModel], redshifts: list[float], colours: tuple[str, ...],
-    candidate_ink: str | None, probability_min: float,
+    axes: WCSAxes,
+    models: dict[str, MassModel],
+    redshifts: list[float],
+    colours: tuple[str, ...],
+    candidate_ink: str | None,
+    probability_min: float,
 ) -> None:
     handles = [
         Line2D([], [], color=colour, label=f"critical curve $z_s$ = {z:g}")
         for colour, z in zip(colours * 9, redshifts, strict=False)
     ]
     handles.append(
-        Line2D([], [], ls="", marker="o", ms=3.5, mec="black", mew=0.4, mfc="0.7",
-               label="multiple images, by system")
+        Line2D(
+            [],
+            [],
+            ls="",
+            marker="o",
+            ms=3.5,
+            mec="black",
+            mew=0.4,
+            mfc="0.7",
+            label="multiple images, by system",
+        )
     )
     if candidate_ink is not None:
         handles.append(
-            Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec=candidate_ink, mew=1,
-                   label=f"candidates, p $\\geq$ {probability_min:g}, size by p")
+            Line2D(
+                [],
+                [],
+                ls="",
+                marker="o",
+                ms=8,
+                mfc="none",
+                mec=candidate_ink,
+                mew=1,
+                label=f"candidates, p $\\geq$ {probability_min:g}, size by p",
+            )
         )
     if len(models) > 1:
         handles += [
@@ -183,7 +227,7 @@ def _summary(numbers: dict[str, Any]) -> str:
         found = entry["candidates"]
         if found and found["n_candidates"]:
             line += (
-                f'; {found["n_candidates"]} candidates, median distance '
+                f"\n{found['n_candidates']} candidates, median distance "
                 f'{found["median_distance_arcsec"]:.1f}" (random '
                 f'{found["median_distance_arcsec_random"]:.1f}", p = '
                 f"{found['p_value_distance_arcsec']:.3f})"
@@ -239,8 +283,9 @@ def draw_overlay(
             table = table[table["probability"] >= cluster.probability_min]
             _plot_candidates(axes, table, candidate_ink)
         _scale_bar_and_compass(axes, model, half_width, ink)
-        inset = axes.inset_axes((0.69, 0.04, 0.29, 0.29), axes_class=Axes)
-        _plot_caustics(inset, models, curves, ON_PAPER)
+        corner = _inset_corner(axes, model)
+        inset = axes.inset_axes(corner, axes_class=Axes, zorder=10)
+        _plot_caustics(inset, models, curves, colours, ink)
         shown = candidate_ink if candidates is not None else None
         _legend(axes, models, list(cluster.z_sources), colours, shown, cluster.probability_min)
         axes.set_title(f"{name}\n{_summary(json.loads(Path(numbers).read_text()))}")

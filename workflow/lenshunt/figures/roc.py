@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.evaluation import labelled_rows, read_predictions, roc_points
+from lenshunt.evaluation import POOLED, labelled_rows, read_predictions, roc_points, test_sets
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
 
 LINES = ("-", "--", ":", "-.")
@@ -18,13 +18,14 @@ def draw_roc(*, predictions: dict[str, str], out: str) -> None:
 
     predictions : Parquet table by the model's label. The left edge of a panel lies at half a
     false positive: a curve's height there is TPR0, its TPR before the first false positive.
-    A data set with one class shows the words "undefined" and the reason.
+    Data sets of one class are joined within a survey; one that cannot be joined shows the word
+    "undefined" and the reason.
     """
     tests = {
-        label: labelled_rows(read_predictions(path), "test", path)
+        label: test_sets(labelled_rows(read_predictions(path), "test", path))
         for label, path in predictions.items()
     }
-    names = sorted({name for test in tests.values() for name in test["dataset"].unique()})
+    names = panel_names(list(tests.values()))
     with paper_style():
         columns = min(3, max(1, len(names)))
         rows = -(-max(1, len(names)) // columns)
@@ -38,6 +39,13 @@ def draw_roc(*, predictions: dict[str, str], out: str) -> None:
             undefined(axes[0, 0], "no labelled test objects")
         _legend(figure, list(tests))
         save(figure, out)
+
+
+def panel_names(tests: list[dict[str, pd.DataFrame]]) -> list[str]:
+    """Sets to draw: all but the pooled one and the one-class sets that are part of another."""
+    names = list(dict.fromkeys(n for sets in tests for n in sets if n != POOLED))
+    joined = {part for name in names if " + " in name for part in name.split(" + ")}
+    return [name for name in names if name not in joined]
 
 
 def line_style(position: int) -> dict[str, Any]:
@@ -55,11 +63,13 @@ def undefined(axis: Axes, reason: str) -> None:
     axis.set_yticks([])
 
 
-def _panel(axis: Axes, name: str, tests: dict[str, pd.DataFrame]) -> None:
+def _panel(axis: Axes, name: str, tests: dict[str, dict[str, pd.DataFrame]]) -> None:
     """Curves of all models on one data set."""
     lowest, drawn, counts = 1.0, False, (0, 0)
-    for position, test in enumerate(tests.values()):
-        rows = test[test["dataset"] == name]
+    for position, sets in enumerate(tests.values()):
+        if name not in sets:
+            continue
+        rows = sets[name]
         labels = rows["label"].to_numpy()
         counts = max(counts, (int(np.sum(labels == 1)), int(np.sum(labels == 0))))
         if len(np.unique(labels)) < 2:
@@ -70,7 +80,7 @@ def _panel(axis: Axes, name: str, tests: dict[str, pd.DataFrame]) -> None:
         lowest, drawn = min(lowest, left), True
         # Between two thresholds nothing is reached but the lower one's TPR: steps, not slopes.
         axis.step(np.maximum(fpr, left), tpr, where="post", lw=1.1, **line_style(position))
-    axis.set_title(f"{name}: {counts[0]} lenses, {counts[1]} non-lenses")
+    axis.set_title(f"{name}\n{counts[0]} lenses, {counts[1]} non-lenses")
     if not drawn:
         missing = "non-lens" if counts[0] else "lens"
         undefined(axis, f"no {missing} among {sum(counts)} objects")

@@ -1,5 +1,7 @@
 """Critical curves on an adaptive grid, and the caustics they map to."""
 
+from itertools import pairwise
+
 import contourpy
 import numpy as np
 
@@ -80,7 +82,7 @@ def _wanted(grid: _Determinant, stride: int, seeds: np.ndarray) -> tuple[np.ndar
     cell = np.floor((seeds - origin) / step).astype(int)
     for shift_y in (-1, 0, 1):
         for shift_x in (-1, 0, 1):
-            row, column = (cell + (shift_y, shift_x)).T
+            row, column = (cell + np.array([shift_y, shift_x])).T
             inside = (row >= 0) & (row < wanted.shape[0]) & (column >= 0)
             inside &= column < wanted.shape[1]
             wanted[row[inside], column[inside]] = True
@@ -112,7 +114,7 @@ def critical_curves(
     whole = np.arange(0, cells, STRIDES[0])
     row, column = (a.ravel() for a in np.meshgrid(whole, whole, indexing="ij"))
     grid.refine(row, column, STRIDES[0], STRIDES[0])
-    for stride, finer in zip(STRIDES, STRIDES[1:], strict=False):
+    for stride, finer in pairwise(STRIDES):
         grid.refine(*_wanted(grid, stride, seeds), stride, finer)
         _close(grid, finer)
     lines = contourpy.contour_generator(
@@ -123,7 +125,9 @@ def critical_curves(
 
 def caustics(model: MassModel, curves: list[np.ndarray], z_source: float) -> list[np.ndarray]:
     """Source-plane polygons [n, 2] in arcsec of the critical curves of the same `z_source`."""
-    return [np.column_stack(model.ray_trace(*curve.T, z_source)) for curve in curves]
+    return [
+        np.column_stack(model.ray_trace(curve[:, 0], curve[:, 1], z_source)) for curve in curves
+    ]
 
 
 def curve_length(curve: np.ndarray) -> float:

@@ -60,7 +60,9 @@ def _reference(path: Path, sections: list[Section]) -> tuple[float, float]:
             if mode != "3":
                 raise ValueError(f"{path}: reference mode {mode}; only 3 (RA, Dec in degrees)")
             return float(ra), float(dec)
-    raise ValueError(f"{path}: no `reference` in section runmode; the model has no place on the sky")
+    raise ValueError(
+        f"{path}: no `reference` in section runmode; the model has no place on the sky"
+    )
 
 
 def _check_cosmology(path: Path, sections: list[Section]) -> None:
@@ -158,7 +160,9 @@ def read_arcs(path: Path | str, redshifts: dict[str, float]) -> Table:
     source = ["measured" if value > 0 else "model" for value in z]
     missing = sorted({s for s, value in zip(systems, z, strict=True) if not value} - set(redshifts))
     if missing:
-        raise ValueError(f"{path}: no redshift for systems {missing}, nor in the header of the model")
+        raise ValueError(
+            f"{path}: no redshift for systems {missing}, nor in the header of the model"
+        )
     table = Table()
     table["image"] = [words[0] for words in rows]
     table["system"] = systems

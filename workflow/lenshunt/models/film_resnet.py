@@ -9,7 +9,7 @@ from lenshunt.models.conditions import ConditionEncoder
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, Normalisation, Prediction
-from lenshunt.models.resnet import resnet_backbone
+from lenshunt.models.resnet import resnet_backbone, stage_channels
 
 #: Stages (counted from 0) whose output is modulated: blocks 2, 3 and 4.
 MODULATED = (1, 2, 3)
@@ -60,7 +60,7 @@ class FilmResNet(nn.Module):
         self.backbone = resnet_backbone(
             self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
         )
-        sizes = self.backbone.config.hidden_sizes
+        sizes = stage_channels(widths, layer_type)
         self.conditions = ConditionEncoder(normalisation, condition_width, condition_dropout)
         self.film = nn.ModuleDict(
             {str(stage): FilmLayer(condition_width, sizes[stage]) for stage in MODULATED}

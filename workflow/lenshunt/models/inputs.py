@@ -22,6 +22,14 @@ def background_sigma(variance: torch.Tensor, good: torch.Tensor) -> torch.Tensor
     return torch.where(count > 0, (count / inverse).sqrt(), torch.nan)
 
 
+def asinh(x: torch.Tensor) -> torch.Tensor:
+    """asinh by logarithm and root, which torch vectorises on the CPU as it does not its own asinh.
+
+    Absolute error below 1e-6, far below the noise of any pixel.
+    """
+    return torch.copysign(torch.log(x.abs() + torch.sqrt(x * x + 1.0)), x)
+
+
 class ImageInput(nn.Module):
     """Channels of an image model: stretched bands, their residuals, and where they are valid.
 
@@ -61,10 +69,10 @@ class ImageInput(nn.Module):
             depth = torch.exp(torch.nanmean(ratio.log(), dim=1)).nan_to_num(1.0)
             unit = (self.softening * depth)[:, None] * self.band_sigma
             flux = torch.where(good, image / unit[:, :, None, None], 0.0)
-            channels = [torch.asinh(flux)]
+            channels = [asinh(flux)]
             if self.residual_channels:
                 both = good & good.flip((2, 3))
                 difference = (flux - flux.flip((2, 3))) / 2**0.5
-                channels.append(torch.where(both, torch.asinh(difference), 0.0))
+                channels.append(torch.where(both, asinh(difference), 0.0))
             channels.append(good.to(flux.dtype))
             return torch.cat(channels, dim=1)

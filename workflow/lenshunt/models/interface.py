@@ -87,4 +87,7 @@ class Normalisation:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Normalisation":
         """Inverse of `to_dict`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        restored: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**restored)

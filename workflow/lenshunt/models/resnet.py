@@ -28,19 +28,22 @@ def resnet_backbone(
     config = ResNetConfig(
         num_channels=channels,
         embedding_size=widths[0],
-        hidden_sizes=list(widths) if layer_type == "basic" else [4 * width for width in widths],
+        hidden_sizes=stage_channels(widths, layer_type),
         depths=list(depths),
         layer_type=layer_type,
     )
     backbone = ResNetModel(config)
     stem = backbone.embedder
     stem.embedder = ResNetConvLayer(channels, widths[0], stem_kernel, stem_stride)
-    nn.init.kaiming_normal_(
-        stem.embedder.convolution.weight, mode="fan_out", nonlinearity="relu"
-    )
+    nn.init.kaiming_normal_(stem.embedder.convolution.weight, mode="fan_out", nonlinearity="relu")
     if not stem_pool:
-        stem.pooler = nn.Identity()
+        stem.pooler = nn.Identity()  # type: ignore[assignment]
     return backbone
+
+
+def stage_channels(widths: Sequence[int], layer_type: str) -> list[int]:
+    """Channels that leave each stage; a bottleneck's are four times its width."""
+    return [width if layer_type == "basic" else 4 * width for width in widths]
 
 
 class ResNet(nn.Module):
@@ -67,7 +70,7 @@ class ResNet(nn.Module):
         self.backbone = resnet_backbone(
             self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
         )
-        self.heads = Heads(self.backbone.config.hidden_sizes[-1], dropout, auxiliary)
+        self.heads = Heads(stage_channels(widths, layer_type)[-1], dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
         channels = self.input(batch["image"], batch["variance"], batch["band_flags"])

@@ -1,0 +1,136 @@
+"""Configurations are refused before any job runs, with the key and the remedy."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from lenshunt.config import (
+    ConfigError,
+    check_config,
+    load_model_config,
+    merged_training,
+    models_used,
+    parse_config,
+)
+from lenshunt.config.documentation import readme, schemas
+from lenshunt.provenance import ROOT
+
+SHIPPED = [
+    *sorted((ROOT / "config").glob("*.yaml")),
+    *sorted((ROOT / "tests" / "workflow").glob("*.yaml")),
+]
+
+
+def values_of(path: Path = ROOT / "config" / "config.yaml") -> dict:
+    return yaml.safe_load(path.read_text())
+
+
+def check(values: dict) -> None:
+    config = parse_config(values)
+    folder = ROOT / "config" / "models"
+    check_config(config, {n: load_model_config(folder / f"{n}.yaml") for n in models_used(config)})
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
+def test_every_shipped_configuration_is_accepted(path):
+    check(values_of(path))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "models").glob("*.yaml")))
+def test_every_shipped_model_is_accepted(path):
+    assert load_model_config(path).description
+
+
+def test_schemas_and_readme_are_in_step_with_the_code():
+    import json
+
+    for name, schema in schemas().items():
+        assert json.loads((ROOT / "config" / "schemas" / name).read_text()) == schema
+    assert (ROOT / "config" / "README.md").read_text() == readme()
+
+
+def test_every_key_is_explained():
+    undocumented = []
+    for schema in schemas().values():
+        sections = {"top": schema, **schema.get("$defs", {})}
+        for title, section in sections.items():
+            for key, field in section.get("properties", {}).items():
+                if "description" not in field and "$ref" not in field:
+                    undocumented.append(f"{title}.{key}")
+    assert undocumented == []
+
+
+def test_an_unknown_key_is_refused():
+    values = values_of() | {"grid": {}}
+    with pytest.raises(ConfigError, match="grid: Extra inputs are not permitted"):
+        parse_config(values)
+
+
+def test_an_impossible_value_names_key_and_bound():
+    values = values_of()
+    values["training"]["learning_rate"] = -1
+    with pytest.raises(ConfigError, match=r"training\.learning_rate.*greater than 0.*-1"):
+        parse_config(values)
+
+
+def test_a_reference_to_nothing_lists_what_there_is():
+    values = values_of()
+    values["experiments"]["ground"]["train"] = ["bologna"]
+    with pytest.raises(ConfigError, match="'bologna' is not defined; known: bologna_ground"):
+        check(values)
+
+
+def test_a_data_set_must_be_made_on_the_grid_of_its_experiment():
+    values = values_of()
+    values["experiments"]["ground"]["train"] = ["castles"]
+    with pytest.raises(ConfigError, match="castles is not made on grid ground"):
+        check(values)
+
+
+def test_pretraining_data_never_trains_a_classifier():
+    values = values_of()
+    values["experiments"]["ground"]["train"] = ["galaxiesml"]
+    with pytest.raises(ConfigError, match="galaxiesml has role pretrain, expected labelled"):
+        check(values)
+
+
+def test_positives_need_negatives_of_the_same_telescope():
+    values = values_of()
+    values["experiments"]["space"]["train"] = ["castles"]
+    with pytest.raises(ConfigError, match=r"experiments\.space\.train: castles holds lenses only"):
+        check(values)
+
+
+@pytest.mark.parametrize("name", ["smacs0723", "smacs0723m73", "SMACS J0723.3-7327"])
+def test_a_scored_field_never_gives_training_samples(name):
+    values = values_of()
+    fields = values["datasets"]["relics"]["fields"]
+    fields[name] = next(iter(fields.values()))
+    with pytest.raises(ConfigError, match="must not give training samples"):
+        check(values)
+
+
+def test_a_target_sharper_than_the_data_is_refused():
+    values = values_of()
+    values["grids"]["ground"] |= {"psf_fwhm_arcsec": 0.3, "unmatched": "error"}
+    with pytest.raises(ConfigError, match=r"grids\.ground\.psf_fwhm_arcsec.*sharper than the PSF"):
+        check(values)
+
+
+def test_an_unknown_survey_is_refused():
+    values = values_of()
+    values["datasets"]["sdss"]["survey"] = "ztf"
+    with pytest.raises(ConfigError, match=r"datasets\.sdss\.survey.*ztf"):
+        check(values)
+
+
+def test_a_missing_model_file_lists_the_others():
+    with pytest.raises(ConfigError, match=r"no such model; config.models has .*resnet18"):
+        load_model_config(ROOT / "config" / "models" / "alexnet.yaml")
+
+
+def test_a_model_overrides_only_what_it_names():
+    merged = merged_training({"epochs": 5, "batch_size": 8}, {"epochs": 2})
+    assert (merged.epochs, merged.batch_size) == (2, 8)
+    with pytest.raises(ConfigError, match="epoch"):
+        merged_training({"epoch": 5})

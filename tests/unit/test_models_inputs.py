@@ -1,0 +1,131 @@
+"""What a model is fed: the stretch, the residuals, the masks, and the observing conditions."""
+
+import numpy as np
+import pytest
+import torch
+from lenshunt.models import CONDITIONS, Normalisation, condition_table
+from lenshunt.models.conditions import ConditionEncoder
+from lenshunt.models.inputs import ImageInput, asinh, background_sigma
+from training_toy import alternating, toy_images, toy_table
+
+GREY = Normalisation(band_sigma_njy=(1.0,) * 5, size_px=32, pixel_scale_arcsec=0.168)
+
+
+def conditioned(**changes) -> Normalisation:
+    count = len(CONDITIONS)
+    values = {
+        "band_sigma_njy": (1.0,) * 5,
+        "size_px": 32,
+        "pixel_scale_arcsec": 0.168,
+        "conditions": CONDITIONS,
+        "condition_mean": (0.0,) * count,
+        "condition_std": (1.0,) * count,
+    }
+    return Normalisation(**{**values, **changes})
+
+
+def test_an_image_of_another_depth_looks_alike_in_units_of_its_noise():
+    image, variance = (torch.from_numpy(a) for a in toy_images(alternating(4)))
+    flags = torch.tensor([[1.0, 1, 1, 1, 0]]).repeat(4, 1)
+    reference = ImageInput(GREY, True)(image, variance, flags)
+    deeper = ImageInput(GREY, True)(image * 7, variance * 49, flags)
+    torch.testing.assert_close(deeper, reference, atol=1e-5, rtol=1e-5)
+
+
+def test_colours_survive_a_difference_in_depth_between_bands():
+    image = torch.full((1, 5, 32, 32), 0.01)
+    variance = torch.ones(1, 5, 32, 32) * torch.tensor([1.0, 4, 4, 9, 1])[None, :, None, None]
+    channels = ImageInput(GREY, False)(image, variance, torch.ones(1, 5))
+    torch.testing.assert_close(channels[:, 0], channels[:, 3])
+
+
+def test_a_symmetric_galaxy_vanishes_from_the_residual_channels():
+    y, x = torch.meshgrid(torch.arange(32.0) - 15.5, torch.arange(32.0) - 15.5, indexing="ij")
+    galaxy = 50 * torch.exp(-(x**2 + 2 * y**2 + x * y) / 40)
+    image = galaxy.repeat(1, 5, 1, 1)
+    channels = ImageInput(GREY, True)(image, torch.ones_like(image), torch.ones(1, 5))
+    assert channels[:, :5].max() > 4
+    assert channels[:, 5:10].abs().max() < 1e-5
+
+
+def test_unusable_pixels_and_their_mirror_images_have_no_residual():
+    image = torch.randn(1, 5, 32, 32)
+    variance = torch.ones_like(image)
+    variance[0, 2, 4, 7] = torch.inf
+    channels = ImageInput(GREY, True)(image, variance, torch.ones(1, 5))
+    assert channels[0, 2, 4, 7] == channels[0, 7, 4, 7] == channels[0, 7, 27, 24] == 0
+    assert channels[0, 12, 4, 7] == 0
+    assert channels[0, 12].sum() == 32 * 32 - 1
+
+
+def test_a_band_that_is_flagged_absent_is_not_looked_at():
+    image, variance = torch.randn(2, 5, 32, 32), torch.ones(2, 5, 32, 32)
+    flags = torch.tensor([[1.0, 1, 1, 1, 0]] * 2)
+    changed = image.clone()
+    changed[:, 4] += 100
+    model = ImageInput(GREY, True)
+    assert torch.equal(model(image, variance, flags), model(changed, variance, flags))
+
+
+def test_background_sigma_ignores_the_photon_noise_of_a_bright_object():
+    variance = torch.full((1, 1, 64, 64), 4.0)
+    variance[..., 24:40, 24:40] = 4000.0
+    sigma = background_sigma(variance, torch.isfinite(variance))
+    assert float(sigma) == pytest.approx(2.0, rel=0.04)
+
+
+def test_fast_asinh_agrees_with_the_library_one():
+    x = torch.cat([torch.linspace(-1e4, 1e4, 1001), torch.linspace(-1, 1, 1001)])
+    assert (asinh(x) - torch.asinh(x.double())).abs().max() < 2e-6
+
+
+def test_another_number_of_bands_is_an_error():
+    with pytest.raises(ValueError, match="3 bands"):
+        ImageInput(GREY, True)(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8), torch.ones(1, 3))
+
+
+def test_conditions_are_nan_where_the_catalogue_has_nothing():
+    table = toy_table(alternating(3), bands=("g", "HSC_R", "F814W", "", ""), z_spec=-1.0)
+    values = dict(zip(CONDITIONS, condition_table(table).T, strict=True))
+    assert np.isnan(values["log_seeing"]).all()
+    assert np.isnan(values["log_1_plus_z"]).all()
+    assert np.isnan(values["magnitude_y"]).all()
+    assert np.isnan(values["log_wavelength_y"]).all()
+    np.testing.assert_allclose(10 ** values["log_wavelength_i"], 0.80, atol=0.03)
+    np.testing.assert_allclose(10 ** values["log_pixel_scale"], 0.168, rtol=1e-6)
+
+
+def test_the_photometric_redshift_comes_before_the_spectroscopic_one():
+    table = toy_table(alternating(2), z_phot=0.5, z_spec=0.9)
+    z = condition_table(table)[:, CONDITIONS.index("log_1_plus_z")]
+    np.testing.assert_allclose(10**z - 1, 0.5, rtol=1e-5)
+
+
+def test_a_missing_condition_is_not_the_same_as_any_number():
+    encoder = ConditionEncoder(conditioned(), width=16, hide=0.0)
+    known = torch.zeros(1, len(CONDITIONS))
+    missing = known.clone()
+    missing[0, 3] = torch.nan
+    assert torch.isfinite(encoder(missing)).all()
+    assert not torch.allclose(encoder(missing), encoder(known))
+    before = encoder(missing)
+    with torch.no_grad():
+        encoder.missing[3] += 1.0
+    assert not torch.allclose(encoder(missing), before)
+
+
+def test_a_hidden_condition_changes_nothing():
+    encoder = ConditionEncoder(conditioned(conditions_hidden=("log_snr",)), width=16, hide=0.0)
+    values = torch.zeros(1, len(CONDITIONS))
+    other = values.clone()
+    other[0, CONDITIONS.index("log_snr")] = 3.0
+    assert torch.equal(encoder(values), encoder(other))
+
+
+def test_normalisation_survives_a_checkpoint():
+    assert Normalisation.from_dict(conditioned().to_dict()) == conditioned()
+
+
+def test_normalisation_without_a_positive_sigma_is_refused():
+    with pytest.raises(ValueError, match="must all be positive"):
+        conditioned(band_sigma_njy=(1.0, 0.0, 1.0, 1.0, 1.0))

@@ -1,0 +1,312 @@
+"""Whole trainings on a toy survey: learning, resuming, stopping, checkpoints, predictions."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lenshunt import dataset
+from lenshunt.config import TrainingConfig
+from lenshunt.figures.training import draw_training_curves
+from lenshunt.records import COLUMNS
+from lenshunt.training import fit as fit_room
+from lenshunt.training import load_checkpoint, predict, pretrain, train
+from lenshunt.training.progress import Progress
+from test_models_registry import small
+from training_toy import ToySurvey, alternating, toy_table
+
+QUICK = {"batch_size": 16, "precision": "32", "learning_rate": 3e-3, "ema_decay": 0.9}
+
+
+@pytest.fixture
+def toy(monkeypatch) -> ToySurvey:
+    survey = ToySurvey(
+        train=alternating(48),
+        val_select=alternating(16),
+        val_calibrate=alternating(8),
+        test=alternating(12),
+    )
+    monkeypatch.setattr(dataset, "make_loader", survey.make_loader, raising=False)
+    return survey
+
+
+def paths(folder: Path, name: str = "a") -> dict:
+    index = folder / "index.json"
+    index.write_text("{}")
+    return {
+        "indexes": [str(index)],
+        "exclusions": None,
+        "checkpoint": str(folder / f"{name}.pt"),
+        "history": str(folder / f"{name}.csv"),
+    }
+
+
+def run(folder: Path, name: str = "a", architecture: str = "resnet", **changes) -> dict:
+    """Train a small model; returns its checkpoint."""
+    arguments = {
+        **paths(folder, name),
+        "model": small(architecture),
+        "training": TrainingConfig(**{"epochs": 2, **QUICK, **changes}),
+        "seed": 3,
+        "pretrained": None,
+        "log_dir": str(folder / f"{name}.log"),
+        "threads": 1,
+    }
+    train(**arguments)
+    return load_checkpoint(arguments["checkpoint"], "classifier")
+
+
+def same_weights(a: dict, b: dict) -> bool:
+    return all(torch.equal(a["state"][name], b["state"][name]) for name in a["state"])
+
+
+@pytest.mark.parametrize("architecture", ["resnet", "film_resnet", "vit"])
+def test_a_model_overfits_64_samples(toy, tmp_path, architecture):
+    toy.parts["val_select"] = toy.parts["train"] = ToySurvey(train=alternating(64)).parts["train"]
+    run(
+        tmp_path,
+        architecture=architecture,
+        epochs=40,
+        patience_epochs=12,
+        shift_px=0.0,
+        noise_augmentation=0.0,
+        weight_decay=0.0,
+    )
+    history = pd.read_csv(tmp_path / "a.csv")
+    assert history["val_auroc"].max() > 0.98
+
+
+def test_a_killed_training_resumes_and_ends_bit_equal(toy, tmp_path, monkeypatch):
+    whole = run(tmp_path, "whole", epochs=4)
+
+    class Killed(BaseException):
+        """Stands for SIGKILL: nothing may catch it."""
+
+    ordinary = Progress.on_train_epoch_start
+
+    def die(self, trainer, pl_module):
+        if trainer.current_epoch == 2:
+            raise Killed
+        ordinary(self, trainer, pl_module)
+
+    monkeypatch.setattr(Progress, "on_train_epoch_start", die)
+    with pytest.raises(Killed):
+        run(tmp_path, "cut", epochs=4)
+    assert (tmp_path / "cut.log" / "last.ckpt").exists()
+    assert not (tmp_path / "cut.pt").exists()
+    monkeypatch.setattr(Progress, "on_train_epoch_start", ordinary)
+    torch.manual_seed(999)
+    resumed = run(tmp_path, "cut", epochs=4)
+    assert same_weights(resumed, whole)
+    timeless = ["seconds", "images_per_s"]
+    first, second = (
+        pd.read_csv(tmp_path / f"{n}.csv").drop(columns=timeless) for n in ("whole", "cut")
+    )
+    pd.testing.assert_frame_equal(first, second)
+    assert not (tmp_path / "cut.log" / "last.ckpt").exists()
+
+
+def test_the_state_of_another_training_is_not_resumed(toy, tmp_path, monkeypatch, caplog):
+    module = sys.modules["lenshunt.training.train"]
+    monkeypatch.setattr(module, "finish", lambda folder, history: None)
+    run(tmp_path, epochs=1)
+    changed = run(tmp_path, epochs=1, learning_rate=1e-4)
+    assert "of another training" in caplog.text
+    fresh = run(tmp_path, "b", epochs=1, learning_rate=1e-4)
+    assert same_weights(changed, fresh)
+
+
+def test_the_same_training_twice_gives_the_same_file(toy, tmp_path):
+    run(tmp_path, "a", epochs=1)
+    first = (tmp_path / "a.pt").read_bytes()
+    run(tmp_path, "a", epochs=1)
+    assert (tmp_path / "a.pt").read_bytes() == first
+
+
+def test_training_stops_on_a_plateau(toy, tmp_path):
+    run(tmp_path, epochs=20, patience_epochs=2, learning_rate=1e-12, warmup_epochs=0)
+    assert len(pd.read_csv(tmp_path / "a.csv")) < 20
+
+
+def test_a_loss_that_is_not_finite_names_the_samples(toy, tmp_path):
+    image = toy.parts["train"][1][0]
+    image[5] = np.nan
+    with pytest.raises(FloatingPointError, match=r"not finite.*train-5"):
+        run(tmp_path, noise_augmentation=0.0)
+
+
+@pytest.mark.parametrize("source", ["pretrain:galaxiesml", "weak:gzoo", "unlabelled"])
+def test_samples_without_a_lens_label_never_reach_the_loss(toy, tmp_path, source):
+    table = toy_table(np.full(4, -1), prefix="galaxy", label_source=source).assign(split="train")
+    toy.parts["train"] = (pd.concat([toy.parts["train"][0], table]), toy.parts["train"][1])
+    with pytest.raises(ValueError, match="galaxy-0"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "labels, monitor", [(np.ones(2, int), "val_loss"), (np.array([], int), "none")]
+)
+def test_four_objects_and_hardly_any_validation_still_train(toy, tmp_path, labels, monitor):
+    tiny = ToySurvey(train=alternating(4), val_select=labels)
+    toy.parts.update(tiny.parts)
+    found = run(tmp_path)
+    history = pd.read_csv(tmp_path / "a.csv")
+    assert (history["monitor"] == monitor).all()
+    assert found["epoch"] in (0, 1)
+
+
+def test_predictions_have_metadata_logit_model_and_seed(toy, tmp_path):
+    run(tmp_path)
+    where = paths(tmp_path)
+    listed = pd.DataFrame(
+        {
+            "dataset": ["val_calibrate"],
+            "sample_id": ["val_calibrate-2"],
+            "split": ["val_calibrate"],
+            "reason": ["same object in split test"],
+            "other_dataset": ["test"],
+            "other_sample_id": ["test-0"],
+        }
+    )
+    listed.to_parquet(tmp_path / "exclusions.parquet")
+    for name in ("one", "two"):
+        predict(
+            checkpoint=where["checkpoint"],
+            indexes=where["indexes"],
+            splits=["val_calibrate", "test"],
+            exclusions=str(tmp_path / "exclusions.parquet"),
+            out=str(tmp_path / f"{name}.parquet"),
+            batch_size={"one": 5, "two": 20}[name],
+        )
+    found = pd.read_parquet(tmp_path / "one.parquet")
+    assert list(found.columns) == [*COLUMNS, "split", "excluded", "logit", "model", "seed"]
+    assert found["sample_id"][found["excluded"]].tolist() == ["val_calibrate-2"]
+    assert len(found) == 20
+    assert (found["seed"] == 3).all()
+    again = pd.read_parquet(tmp_path / "two.parquet")
+    np.testing.assert_allclose(found["logit"], again["logit"], atol=1e-5)
+
+
+def test_predictions_do_not_depend_on_the_orientation_of_an_image(toy, tmp_path):
+    run(tmp_path)
+    where = paths(tmp_path)
+    del where["history"]
+    predict(**where, splits=["test"], out=str(tmp_path / "up.parquet"))
+    table, (image, variance) = toy.parts["test"]
+    turned = tuple(np.rot90(a, 1, (2, 3)).copy() for a in (image, variance))
+    toy.parts["test"] = (table, turned)
+    predict(**where, splits=["test"], out=str(tmp_path / "turned.parquet"))
+    up, other = (pd.read_parquet(tmp_path / f"{n}.parquet")["logit"] for n in ("up", "turned"))
+    np.testing.assert_allclose(up, other, atol=1e-5)
+
+
+def test_a_checkpoint_refuses_cutouts_of_another_grid(toy, tmp_path):
+    run(tmp_path, epochs=1)
+    where = paths(tmp_path)
+    del where["history"]
+    table, pixels = toy.parts["test"]
+    toy.parts["test"] = (table.assign(pixel_scale=0.06), pixels)
+    with pytest.raises(ValueError, match=r"trained on 0\.168.*test-0 has 0\.06"):
+        predict(**where, splits=["test"], out=str(tmp_path / "p.parquet"))
+    toy.parts["test"] = (table, tuple(a[:, :, :24, :24] for a in pixels))
+    with pytest.raises(ValueError, match=r"trained on 32 pixels, cutouts have \(24, 24\)"):
+        predict(**where, splits=["test"], out=str(tmp_path / "p.parquet"))
+
+
+def test_a_checkpoint_says_what_it_was_made_from(toy, tmp_path):
+    found = run(tmp_path, epochs=1)
+    assert found["class_prior"] == {"natural": 0.5, "drawn": 0.5}
+    assert len(found["data_sha256"]) == 64
+    assert {"torch", "lightning", "lenshunt"} <= set(found["versions"])
+    assert found["name"] == "small"
+
+
+def test_a_file_that_could_hold_code_is_not_loaded(tmp_path):
+    path = tmp_path / "bad.pt"
+    torch.save({"schema": Path("/")}, path)
+    with pytest.raises(ValueError, match=r"bad\.pt: not a checkpoint that can be read safely"):
+        load_checkpoint(path, "classifier")
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"bad\.pt"):
+        load_checkpoint(path, "classifier")
+    torch.save({"schema": "lenshunt-checkpoint-0"}, path)
+    with pytest.raises(
+        ValueError, match="lenshunt-checkpoint-0 found, lenshunt-checkpoint-1 wanted"
+    ):
+        load_checkpoint(path, "classifier")
+
+
+def test_pretraining_reports_and_its_backbone_starts_a_training(toy, tmp_path):
+    for split in ("train", "val_select", "test"):
+        count = len(toy.parts[split][0])
+        table = toy_table(np.full(count, -1), prefix=split).assign(split=split)
+        toy.parts[split] = (table, toy.parts[split][1])
+    pretrain(
+        **paths(tmp_path, "pre"),
+        model=small("film_resnet"),
+        training=TrainingConfig(epochs=2, **QUICK),
+        seed=1,
+        report=str(tmp_path / "report.json"),
+        threads=1,
+    )
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["redshift"]["sigma_nmad"] > 0
+    assert report["r_squared"]["axis_ratio"] is None
+    toy.parts.update(ToySurvey(train=alternating(16), val_select=alternating(8)).parts)
+    where = {**paths(tmp_path), "log_dir": str(tmp_path / "log")}
+    started = {}
+    for architecture in ("resnet", "film_resnet"):
+        train(
+            **where,
+            model=small(architecture),
+            training=TrainingConfig(epochs=1, **{**QUICK, "learning_rate": 1e-9, "ema_decay": 0.0}),
+            seed=2,
+            pretrained=str(tmp_path / "pre.pt"),
+            threads=1,
+        )
+        started[architecture] = load_checkpoint(where["checkpoint"], "classifier")["state"]
+    shared = load_checkpoint(tmp_path / "pre.pt", "backbone")["state"]
+    for state in started.values():
+        for name in (n for n in shared if n.endswith("convolution.weight")):
+            torch.testing.assert_close(state[name], shared[name], atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="holds a backbone, a classifier is wanted"):
+        load_checkpoint(tmp_path / "pre.pt", "classifier")
+
+
+def test_a_full_gpu_gets_smaller_batches(tmp_path, monkeypatch):
+    tried = []
+
+    def full(fitting, folder, fingerprint):
+        tried.append((fitting.batch_size, fitting.accumulate_batches))
+        if fitting.batch_size > 8:
+            raise torch.OutOfMemoryError
+        return {"epoch": 0}
+
+    monkeypatch.setattr(fit_room, "fit", full)
+    training = TrainingConfig(batch_size=32)
+    assert fit_room.fit_within_memory(lambda config: config, training, tmp_path, "f")["epoch"] == 0
+    assert tried == [(32, 1), (16, 2), (8, 4)]
+
+
+def test_training_curves_are_drawn_also_where_scores_are_undefined(tmp_path):
+    full = pd.DataFrame(
+        {
+            "epoch": [0, 1],
+            "train_loss": [0.7, 0.5],
+            "val_loss": [0.7, 0.6],
+            "val_partial_auc": [0.5, 0.7],
+            "val_fnr_low": [0.9, 0.8],
+        }
+    )
+    full.to_csv(tmp_path / "full.csv", index=False)
+    full.assign(val_partial_auc=np.nan, val_fnr_low=np.nan).to_csv(
+        tmp_path / "one.csv", index=False
+    )
+    full[["epoch", "train_loss"]].to_csv(tmp_path / "bare.csv", index=False)
+    for name in ("full", "one", "bare"):
+        histories = {name: str(tmp_path / f"{name}.csv")}
+        draw_training_curves(histories=histories, out=tmp_path / f"{name}.pdf")
+        assert (tmp_path / f"{name}.png").stat().st_size > 0

@@ -1,0 +1,116 @@
+"""Balance of the splits: every factor of every data set, with what a random draw would scatter."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lenshunt.dataset import FACTORS, LEARNING_SPLITS, balance_table
+from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
+
+ROW_INCHES = 1.7
+TITLES = {
+    "label": "label",
+    "magnitude": "magnitude (AB)",
+    "redshift": "redshift",
+    "survey": "survey",
+    "seeing": "seeing (arcsec)",
+    "psf_fwhm": "PSF FWHM (arcsec)",
+    "pixel_scale": "pixel scale (arcsec)",
+}
+
+
+def draw_split_balance(
+    *, splits: Mapping[str, tuple[str, Sequence[str]]], out: str, table: str
+) -> None:
+    """Write the balance table of all data sets (CSV) and draw it (PDF and PNG).
+
+    splits : by data set, the Parquet of `make_splits` and the metadata tables it was made from
+    table : columns dataset and those of `dataset.balance_table`
+    One row of panels per data set, one panel per factor; data sets that are only searched have no
+    splits to balance and are in the table alone.
+    """
+    balances = {
+        name: balance_table(splits=path, metadata=metadata)
+        for name, (path, metadata) in splits.items()
+    }
+    _write_table(balances, Path(table))
+    drawn = {
+        name: balance
+        for name, balance in balances.items()
+        if balance["split"].isin(LEARNING_SPLITS).any()
+    }
+    with paper_style():
+        save(_figure(drawn), out)
+
+
+def _write_table(balances: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """All balance tables in one CSV, written atomically."""
+    parts = [balance.assign(dataset=name) for name, balance in balances.items()]
+    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["dataset"])
+    columns = ["dataset", *(name for name in whole.columns if name != "dataset")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    whole[columns].to_csv(partial, index=False, float_format="%.5f")
+    partial.replace(path)
+
+
+def _figure(balances: Mapping[str, pd.DataFrame]) -> Figure:
+    """Panels [data set, factor], the label first."""
+    factors = FACTORS[::-1]
+    rows = max(len(balances), 1)
+    figure = Figure(figsize=(PAGE_INCHES * 1.4, ROW_INCHES * rows + 0.4))
+    axes = figure.subplots(rows, len(factors), squeeze=False)
+    if not balances:
+        for axis in axes.flat:
+            axis.set_axis_off()
+        figure.text(0.5, 0.5, "no data set is split", ha="center")
+        return figure
+    for i, (name, balance) in enumerate(balances.items()):
+        for axis, factor in zip(axes[i], factors, strict=True):
+            _draw_factor(axis, balance[balance["factor"] == factor])
+            if i == 0:
+                axis.set_title(TITLES[factor])
+        groups = balance[balance["factor"] == "split"]["n_groups"].sum()
+        axes[i, 0].set_ylabel(f"{name}\n{groups} groups, fraction")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def _draw_factor(axis: Axes, rows: pd.DataFrame) -> None:
+    """Fraction of each split's groups per value of one factor, over that of the whole data set."""
+    values = sorted(rows["value"].unique(), key=_bin_start)
+    whole = rows.drop_duplicates("value").set_index("value")["fraction_all"]
+    axis.bar(range(len(values)), whole[values], width=0.9, color="0.88", label="all")
+    offsets = np.linspace(-0.3, 0.3, len(LEARNING_SPLITS))
+    for split, colour, offset in zip(LEARNING_SPLITS, COLOURS, offsets, strict=False):
+        part = rows[rows["split"] == split].set_index("value").reindex(values)
+        axis.errorbar(
+            np.arange(len(values)) + offset,
+            part["fraction"],
+            part["binomial_sigma"],
+            fmt="o",
+            markersize=2.5,
+            linewidth=0.8,
+            color=colour,
+            label=split,
+        )
+    axis.set_xticks(range(len(values)), values, rotation=45, ha="right")
+    axis.set_ylim(0, None)
+
+
+def _bin_start(value: str) -> tuple[int, float, str]:
+    """Sorts bin names by their lower edge: "<a" first, then "a-b", ">=z", "none", other text."""
+    if value == "none":
+        return (3, 0.0, value)
+    text = value.removeprefix("<").removeprefix(">=")
+    edge = text.rsplit("-", 1)[0] if text.count("-") and not text.startswith("-") else text
+    try:
+        number = float(edge)
+    except ValueError:
+        return (2, 0.0, value)
+    return (0 if value.startswith("<") else 1, number, value)

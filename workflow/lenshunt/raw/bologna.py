@@ -1,0 +1,174 @@
+"""Lens Finding Challenge 1 (Metcalf et al. 2019): FITS per band and object, and the label table."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lenshunt.config import BolognaDataset
+from lenshunt.provenance import Manifest
+from lenshunt.raw.calibration import unusable_counts
+from lenshunt.raw.files import BOLOGNA_BANDS, bologna_path, present_by_band, read_csv_rows
+from lenshunt.raw.fits_image import open_fits, pixels
+from lenshunt.raw.planes import Plane, fill_slots, plane
+from lenshunt.raw.reader import attempt, join_paths, no_star_field, raw_digest
+from lenshunt.records import SLOTS, Cutout, Metadata, Rejected, njy_per_count
+from lenshunt.surveys import Survey, survey_named
+
+star_field = no_star_field
+
+_COLUMNS = (
+    "ID",
+    "is_lens",
+    "Einstein_area",
+    "numb_pix_lensed_image",
+    "flux_lensed_image_in_sigma",
+)
+_SHAPE = (101, 101)
+_ARCSEC = math.degrees(1.0) * 3600.0
+_APERTURE_DIAMETER_ARCSEC = 3.0
+
+
+def _rows(dataset: BolognaDataset) -> list[dict[str, str]]:
+    """Rows of the label table in its order; with only_present, those with an image."""
+    rows = read_csv_rows(dataset.labels)
+    missing = [column for column in _COLUMNS if not rows or column not in rows[0]]
+    if missing:
+        raise ValueError(f"{dataset.labels}: no column {missing[0]}; is this the label table?")
+    if dataset.only_present:
+        present = set().union(*present_by_band(dataset).values())
+        rows = [row for row in rows if row["ID"].strip() in present]
+    return rows
+
+
+def count(dataset: BolognaDataset) -> int:
+    """Number of objects."""
+    return len(_rows(dataset))
+
+
+def read(
+    name: str, dataset: BolognaDataset, start: int, stop: int, manifest: Manifest
+) -> Iterator[Cutout | Rejected]:
+    """Objects [start, stop) in the order of the label table. All official bands must be there."""
+    survey = survey_named(dataset.survey, name)
+    rows = _rows(dataset)
+    files = [(index, join_paths(_paths(dataset, rows[index]))) for index in range(start, stop)]
+    yield from attempt(
+        files, lambda index: _cutout(name, dataset, index, rows[index], survey, manifest)
+    )
+
+
+def _paths(dataset: BolognaDataset, row: dict[str, str]) -> list[str]:
+    identity = row["ID"].strip()
+    bands = BOLOGNA_BANDS[dataset.variant]
+    return [bologna_path(dataset, folder, stem, identity) for folder, stem in bands]
+
+
+def _cutout(
+    name: str,
+    dataset: BolognaDataset,
+    index: int,
+    row: dict[str, str],
+    survey: Survey,
+    manifest: Manifest,
+) -> Cutout:
+    paths = _paths(dataset, row)
+    bands = [stem for _, stem in BOLOGNA_BANDS[dataset.variant]]
+    planes = [_plane(path, band, survey) for path, band in zip(paths, bands, strict=True)]
+    where = f"{dataset.labels}: ID {row['ID']}"
+    arrays, fields = fill_slots(planes, where)
+    label = int(row["is_lens"])
+    flags, lensing = _lensing(row, label, arrays["image"], arrays["variance"], fields, survey)
+    fields["flags"] = ";".join(part for part in (fields["flags"], flags) if part)
+    metadata = Metadata(
+        sample_id=f"{name}-{row['ID'].strip()}",
+        system_id=f"{name}-{row['ID'].strip()}",
+        dataset=name,
+        raw_file=join_paths(paths),
+        raw_index=index,
+        raw_sha256=raw_digest(paths, manifest),
+        label=label,
+        label_source=dataset.label_source,
+        label_confidence=1.0,
+        pixel_scale=survey.pixel_scale_arcsec,
+        instrument=dataset.survey,
+        survey=dataset.survey,
+        **lensing,
+        **fields,
+    )
+    return Cutout(metadata=metadata, **arrays)
+
+
+def _plane(path: str, band: str, survey: Survey) -> Plane:
+    with open_fits(path) as hdus:
+        # the official files have one HDU; asking for more would cost half of the time
+        hdu = hdus[0]
+        counts = pixels(hdu, path)
+        if counts.shape != _SHAPE:
+            raise ValueError(f"{path}: image has shape {counts.shape}, expected {_SHAPE}")
+        bad = unusable_counts(counts, hdu.header, survey)
+    if bad.all():
+        raise ValueError(f"{path}: no usable pixel (all masked or NaN)")
+    return plane(band, counts, njy_per_count(survey.zero_point(band, path)), unusable=bad)
+
+
+def _lensing(
+    row: dict[str, str],
+    label: int,
+    image: np.ndarray,
+    variance: np.ndarray,
+    fields: dict[str, Any],
+    survey: Survey,
+) -> tuple[str, dict[str, float]]:
+    """Flags and lensing fields; none for negatives, whose Einstein area is of an unused lens.
+
+    The table gives the lensed flux in units of the pixel sigma, hence
+    flux_ratio = flux_in_sigma * sigma / flux in an aperture of 3 arcsec diameter, in i or the
+    nearest band, and arc_snr = flux_in_sigma / sqrt(pixels of the arc).
+    """
+    if label != 1:
+        return "", {}
+    area_sr = float(row["Einstein_area"])
+    arc_pixels = float(row["numb_pix_lensed_image"])
+    flux_in_sigma = float(row["flux_lensed_image_in_sigma"])
+    slot = _reference_slot(fields["band_flags"])
+    usable = ~np.isposinf(variance[slot])
+    sigma, total = _sigma_and_aperture_flux(image[slot], usable, survey.pixel_scale_arcsec)
+    ratio = flux_in_sigma * sigma / total if total > 0 else math.nan
+    flags = ["undetectable"] if arc_pixels == 0 else []
+    # rings wider than the aperture hold more flux than it does
+    flags += ["flux_ratio_capped"] if ratio > 1 else []
+    lensing = {
+        "einstein_radius": math.sqrt(area_sr / math.pi) * _ARCSEC,
+        "flux_ratio": 1.0 if ratio > 1 else ratio,
+        "arc_snr": flux_in_sigma / math.sqrt(arc_pixels) if arc_pixels > 0 else 0.0,
+    }
+    return ";".join(flags), lensing
+
+
+def _reference_slot(band_flags: tuple[int, ...]) -> int:
+    """Slot of i, or of the nearest band with data."""
+    i = SLOTS.index("i")
+    return min((k for k, flag in enumerate(band_flags) if flag), key=lambda k: abs(k - i))
+
+
+def _sigma_and_aperture_flux(
+    image: np.ndarray, usable: np.ndarray, scale_arcsec: float
+) -> tuple[float, float]:
+    """(background sigma per pixel, background-free flux within 3 arcsec diameter), nJy.
+
+    The background is the median of the border. The sigma is the scaled median absolute difference
+    of neighbouring pixels (1.4826 / sqrt 2), which arcs that reach the border leave alone.
+    """
+    height, width = image.shape
+    y, x = np.mgrid[:height, :width]
+    radius = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
+    border = usable & (radius > 0.4 * min(height, width))
+    pairs = usable[:, 1:] & usable[:, :-1]
+    if not border.any() or not pairs.any():
+        return math.nan, math.nan
+    background = float(np.median(image[border]))
+    sigma = 1.4826 / math.sqrt(2) * float(np.median(np.abs(np.diff(image, axis=1)[pairs])))
+    aperture = usable & (radius * scale_arcsec <= _APERTURE_DIAMETER_ARCSEC / 2)
+    return sigma, float((image[aperture] - background).sum())

@@ -1,0 +1,243 @@
+"""Any FITS cutouts: bands as extensions or planes of one file, or one file per band."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+from astropy.table import Table
+
+from lenshunt.config import CutoutsDataset
+from lenshunt.provenance import Manifest
+from lenshunt.raw.calibration import njy_per_pixel_unit, unusable_counts
+from lenshunt.raw.companions import psf_path, variance_path
+from lenshunt.raw.files import cutout_groups
+from lenshunt.raw.fits_image import (
+    centre_of,
+    image_planes,
+    merged_header,
+    open_fits,
+    pixel_scale_of,
+    pixels,
+    seeing_of,
+)
+from lenshunt.raw.planes import fill_slots, plane
+from lenshunt.raw.psfs import shipped_psf
+from lenshunt.raw.reader import attempt, join_paths, no_star_field, raw_digest
+from lenshunt.records import Cutout, Metadata, Rejected
+from lenshunt.surveys import Survey, survey_named
+
+star_field = no_star_field
+
+#: Metadata that a catalogue may give; what belongs to the pixels or the pipeline it may not.
+CATALOGUE_FIELDS = (
+    "system_id",
+    "official_split",
+    "label",
+    "label_source",
+    "label_confidence",
+    "z_phot",
+    "z_spec",
+    "z_err",
+    "z_source",
+    "seeing",
+    "ra",
+    "dec",
+    "sersic_index",
+    "half_light_radius",
+    "axis_ratio",
+    "position_angle",
+    "einstein_radius",
+    "flux_ratio",
+    "arc_snr",
+)
+_TEXT = ("system_id", "official_split", "label_source", "z_source")
+
+
+def count(dataset: CutoutsDataset) -> int:
+    """Number of objects that have an image file."""
+    return len(cutout_groups(dataset))
+
+
+def read(
+    name: str, dataset: CutoutsDataset, start: int, stop: int, manifest: Manifest
+) -> Iterator[Cutout | Rejected]:
+    """Objects [start, stop) in the order of their names; rows without a file are unused."""
+    survey = survey_named(dataset.survey, name)
+    catalogue = None if dataset.catalogue is None else read_catalogue(dataset.catalogue)
+    objects = list(cutout_groups(dataset).items())
+    yield from attempt(
+        [(k, join_paths(list(objects[k][1].values()))) for k in range(start, stop)],
+        lambda k: _cutout(name, dataset, k, objects[k], catalogue, survey, manifest),
+    )
+
+
+def read_catalogue(path: str) -> dict[str, dict[str, Any]]:
+    """Metadata fields by object name from CSV or ECSV; empty cells are left out.
+
+    Columns that are not metadata fields are not used.
+    Raises ValueError where the column `name` is missing or a name occurs twice.
+    """
+    if path.endswith(".ecsv"):
+        table = Table.read(path, format="ascii.ecsv").to_pandas()
+        table = table.astype({key: str for key in table if key == "name"})
+    else:
+        table = pd.read_csv(path, dtype={"name": str, **dict.fromkeys(_TEXT, str)})
+    if "name" not in table:
+        raise ValueError(f"{path}: no column 'name' with the stems of the image files")
+    repeated = table["name"][table["name"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"{path}: name {repeated.iloc[0]} occurs twice")
+    fields = [key for key in CATALOGUE_FIELDS if key in table]
+    rows: dict[str, dict[str, Any]] = {}
+    for record in table.to_dict("records"):
+        values = {key: record[key] for key in fields if not pd.isna(record[key])}
+        if "label" in values:
+            values["label"] = int(values["label"])
+        rows[str(record["name"])] = values
+    return rows
+
+
+def _cutout(
+    name: str,
+    dataset: CutoutsDataset,
+    index: int,
+    named_files: tuple[str, dict[str, str]],
+    catalogue: dict[str, dict[str, Any]] | None,
+    survey: Survey,
+    manifest: Manifest,
+) -> Cutout:
+    object_name, files = named_files
+    paths = list(files.values())
+    if catalogue is not None and object_name not in catalogue:
+        raise ValueError(f"{paths[0]}: no row named {object_name} in {dataset.catalogue}")
+    missing = [band for band in dataset.bands if band not in files] if "" not in files else []
+    if missing:
+        raise FileNotFoundError(f"{paths[0]}: no file of {object_name} in band {missing[0]}")
+    layers = _layers(dataset, files)
+    header = layers[0][1]
+    arrays, fields = fill_slots([_plane(dataset, layer, survey) for layer in layers], object_name)
+    known = {} if catalogue is None else catalogue[object_name]
+    metadata = Metadata(
+        **{
+            "sample_id": f"{name}-{object_name}",
+            "system_id": f"{name}-{object_name}",
+            "dataset": name,
+            "raw_file": join_paths(paths),
+            "raw_index": index,
+            "raw_sha256": raw_digest(_all_files(dataset, paths), manifest),
+            "label": dataset.label,
+            "label_source": dataset.label_source,
+            "label_confidence": 0.0 if dataset.label == -1 else 1.0,
+            "pixel_scale": _pixel_scale(dataset, header, survey),
+            "instrument": str(header.get("INSTRUME", "")).strip() or dataset.survey,
+            "survey": dataset.survey,
+            "seeing": seeing_of(header),
+            **_position(header, arrays["image"].shape, known, dataset.label_source),
+            **known,
+            **fields,
+        }
+    )
+    return Cutout(metadata=metadata, **arrays)
+
+
+def _position(
+    header: fits.Header, shape: tuple[int, ...], known: dict[str, Any], label_source: str
+) -> dict[str, float]:
+    """Sky position of the centre by the WCS; none for simulated skies, which match nothing."""
+    if str(known.get("label_source", label_source)).startswith("sim:"):
+        return {}
+    ra, dec = centre_of(header, (shape[1], shape[2]))
+    return {"ra": ra, "dec": dec}
+
+
+def _pixel_scale(dataset: CutoutsDataset, header: fits.Header, survey: Survey) -> float:
+    """The config's, else the header's, else the survey's, arcsec per pixel."""
+    return dataset.pixel_scale_arcsec or pixel_scale_of(header) or survey.pixel_scale_arcsec
+
+
+def _all_files(dataset: CutoutsDataset, paths: list[str]) -> list[str]:
+    """Images with their variance and PSF files."""
+    companions = [variance_path(dataset, path) for path in paths]
+    companions += [_existing(psf_path(dataset, path)) for path in paths]
+    return list(dict.fromkeys([*paths, *(path for path in companions if path)]))
+
+
+def _existing(path: str | None) -> str | None:
+    return path if path is not None and Path(path).is_file() else None
+
+
+#: One band of one object: filter, header, counts, variance or None, PSF or None, path.
+_Layer = tuple[str, fits.Header, np.ndarray, np.ndarray | None, np.ndarray | None, str]
+
+
+def _layers(dataset: CutoutsDataset, files: dict[str, str]) -> list[_Layer]:
+    """All bands of one object."""
+    layers: list[_Layer] = []
+    for band, path in files.items():
+        bands = [band] if band else dataset.bands
+        images = _images(dataset, path, bands)
+        variances = _optional(dataset, variance_path(dataset, path), bands)
+        psf_file = _existing(psf_path(dataset, path))
+        psfs = _optional(dataset, psf_file, bands)
+        for k, filter_name in enumerate(bands):
+            counts, header = images[k]
+            psf = None if psfs is None else shipped_psf(psfs[k][0], str(psf_file))
+            variance = None if variances is None else variances[k][0]
+            layers.append((filter_name, header, counts, variance, psf, path))
+    return layers
+
+
+def _optional(
+    dataset: CutoutsDataset, path: str | None, bands: list[str]
+) -> list[tuple[np.ndarray, fits.Header]] | None:
+    return None if path is None else _images(dataset, path, bands)
+
+
+def _images(
+    dataset: CutoutsDataset, path: str, bands: list[str]
+) -> list[tuple[np.ndarray, fits.Header]]:
+    """Planes of one file with their headers, one per band in `bands`.
+
+    Extensions are taken by name where every band names one, else in order.
+    """
+    with open_fits(path) as hdus:
+        images = image_planes(hdus)
+        if not images:
+            raise ValueError(f"{path}: no image in the file")
+        if dataset.layout == "cube":
+            cube = pixels(images[0], path)
+            cube = cube[None] if cube.ndim == 2 else cube
+            planes = [(counts, merged_header(hdus, images[0])) for counts in cube]
+        else:
+            by_name = {hdu.name.upper(): hdu for hdu in images}
+            if all(band.upper() in by_name for band in bands):
+                images = [by_name[band.upper()] for band in bands]
+            planes = [(pixels(hdu, path), merged_header(hdus, hdu)) for hdu in images]
+    if len(planes) != len(bands):
+        raise ValueError(
+            f"{path}: {len(planes)} image planes for {len(bands)} bands ({', '.join(bands)})"
+        )
+    wrong = [counts.shape for counts, _ in planes if counts.ndim != 2]
+    if wrong:
+        raise ValueError(f"{path}: an image has shape {wrong[0]}, expected 2 axes")
+    return planes
+
+
+def _plane(dataset: CutoutsDataset, layer: _Layer, survey: Survey) -> Any:
+    filter_name, header, counts, variance, psf, path = layer
+    njy = njy_per_pixel_unit(header, survey, filter_name, path, dataset.zero_point_ab)
+    if variance is not None and variance.shape != counts.shape:
+        raise ValueError(f"{path}: variance of shape {variance.shape}, image {counts.shape}")
+    bad = unusable_counts(counts, header, survey)
+    return plane(
+        filter_name,
+        counts,
+        njy,
+        variance=variance,
+        unusable=bad,
+        psf=psf,
+        psf_missing=psf is None and dataset.psf_pattern is not None,
+    )

@@ -1,0 +1,89 @@
+"""What a reader is, and the loop that turns unreadable objects into rejections."""
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lenshunt.provenance import Manifest
+from lenshunt.records import Cutout, Rejected
+
+#: What broken files raise in astropy, h5py and numpy, besides errors of our own checks.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One raw format.
+
+    key_files(dataset) : files named in the config, the inputs of the DAG
+    raw_files(dataset) : all files, patterns resolved
+    count(dataset) : number of objects
+    read(name, dataset, start, stop, manifest) : iterator of Cutout or Rejected for the objects
+        [start, stop), in a stable order
+    star_field(dataset, raw_file, filter_name) : (image [y, x] in nJy with NaN where unusable,
+        pixel_scale_arcsec) of the whole field in which stars may be found, or None
+    """
+
+    key_files: Callable[[Any], list[str]]
+    raw_files: Callable[[Any], list[str]]
+    count: Callable[[Any], int]
+    read: Callable[[str, Any, int, int, Manifest], Iterator[Cutout | Rejected]]
+    star_field: Callable[[Any, str, str], tuple[np.ndarray, float] | None]
+
+
+def attempt(
+    objects: Iterable[tuple[int, str]], read_one: Callable[[int], Cutout]
+) -> Iterator[Cutout | Rejected]:
+    """Read objects one by one; (index, raw_file) of one that cannot be read becomes a Rejected."""
+    for index, raw_file in objects:
+        try:
+            yield read_one(index)
+        except UNREADABLE as error:
+            yield Rejected(raw_file, index, reason_of(error, raw_file))
+
+
+def reason_of(error: BaseException, raw_file: str) -> str:
+    """The message of `error` in one line that names the file."""
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = " ".join(str(message).split()) or type(error).__name__
+    first = raw_file.split(";")[0]
+    return text if first and first in text else f"{raw_file}: {text}"
+
+
+def raw_digest(paths: list[str], manifest: Manifest) -> str:
+    """sha256 of one file; of several, the sha256 of their concatenated hex digests."""
+    missing = [path for path in paths if path not in manifest.sha256]
+    if missing:
+        raise KeyError(
+            f"{missing[0]}: not in the manifest of its data set; was the file added while the "
+            "workflow was running? start it again"
+        )
+    if len(paths) == 1:
+        return manifest.sha256[paths[0]]
+    joined = "".join(manifest.sha256[path] for path in paths)
+    return hashlib.sha256(joined.encode()).hexdigest()
+
+
+def join_paths(paths: list[str]) -> str:
+    """Value of the metadata field raw_file for the files of one object."""
+    return ";".join(paths)
+
+
+def no_star_field(dataset: Any, raw_file: str, filter_name: str) -> None:
+    """For formats that ship single objects: no field in which to look for stars."""
+    return None

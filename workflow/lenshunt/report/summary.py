@@ -1,0 +1,106 @@
+"""The summary page of a run: Markdown for the terminal, HTML for the report."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import markdown
+import pandas as pd
+
+from lenshunt.provenance import pipeline_commit
+from lenshunt.report import tables
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>lenshunt: summary</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em; }}
+table {{ border-collapse: collapse; display: block; overflow-x: auto; margin: 1em 0; }}
+th, td {{ border-bottom: 1px solid #ccc; padding: .3em .7em; text-align: left; font-size: 13px; }}
+th {{ background: #f3f3f3; }}
+</style></head><body>
+{body}
+</body></html>
+"""
+METRICS_NOTE = (
+    "TPR0 is the recall before the first false positive; TPR10 with fewer than ten false "
+    "positives, a count, so it depends on the number of non-lenses beside it. Square brackets: "
+    "95 % intervals (bootstrap for areas, Wilson for the rest). "
+    "*Not resolved*: too few non-lenses for that rate. *Undefined*: one class only."
+)
+
+
+@dataclass(frozen=True)
+class Products:
+    """Paths of what the summary is made of, by name; pairs are (data set, grid) or
+    (experiment, model label)."""
+
+    readers: dict[str, str]
+    metadata: dict[str, list[str]]
+    rejected: dict[str, str]
+    splits: dict[str, str]
+    psf: dict[tuple[str, str], str]
+    indexes: dict[tuple[str, str], str]
+    manifest: str
+    exclusions: dict[str, str] = field(default_factory=dict)
+    pretraining: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    calibrations: dict[tuple[str, str], str] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A DataFrame as a Markdown table; a sentence where it has no rows."""
+    if table.empty:
+        return "Nothing to show.\n"
+    text = table.astype(str).map(lambda value: value.replace("|", "\\|"))
+    lines = [list(text.columns), ["---"] * len(text.columns), *text.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def _pretraining_table(reports: dict[str, str]) -> pd.DataFrame:
+    rows = []
+    for name, path in reports.items():
+        for quantity, numbers in tables.read_json(path)["quantities"].items():
+            rows.append({"backbone": name, "quantity": quantity, **numbers})
+    return pd.DataFrame(rows).round(3)
+
+
+def summary_text(products: Products, seed: int) -> str:
+    """The whole summary in Markdown."""
+    manifest = pd.read_csv(products.manifest)
+    size_gb = manifest["size_bytes"].sum() / 1e9
+    parts = [
+        "# lenshunt: summary of this run\n",
+        f"Commit {pipeline_commit()}, seed {seed}; {len(manifest)} raw files, {size_gb:.3f} GB.\n",
+        "## Data\n",
+        markdown_table(
+            tables.data_table(
+                products.metadata, products.splits, products.rejected, products.readers
+            )
+        ),
+        "## PSF matching\n",
+        "Residual: largest growth-curve difference to the target over 0.3 to 3 target FWHM.\n",
+        markdown_table(tables.psf_table(products.psf)),
+        "## Shards\n",
+        markdown_table(tables.shard_table(products.indexes)),
+    ]
+    if products.exclusions:
+        parts += ["## Exclusions\n", markdown_table(tables.exclusion_table(products.exclusions))]
+    if products.pretraining:
+        parts += ["## Pretraining\n", markdown_table(_pretraining_table(products.pretraining))]
+    for name, path in products.metrics.items():
+        parts += [f"## Metrics: {name}\n", METRICS_NOTE + "\n"]
+        parts += [markdown_table(tables.metrics_table(path))]
+    if products.calibrations:
+        parts += ["## Calibration\n"]
+        parts += [markdown_table(tables.calibration_table(products.calibrations))]
+    if products.clusters:
+        parts += ["## Clusters\n", markdown_table(tables.cluster_table(products.clusters))]
+    return "\n".join(parts)
+
+
+def write_summary(*, products: Products, seed: int, out_html: str, out_markdown: str) -> None:
+    """Write the summary page as Markdown and as a stand-alone HTML page."""
+    text = summary_text(products, seed)
+    Path(out_markdown).write_text(text)
+    body = markdown.markdown(text, extensions=["tables"])
+    Path(out_html).write_text(PAGE.format(body=body))

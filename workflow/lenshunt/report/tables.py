@@ -1,0 +1,209 @@
+"""Tables of the summary page: each function reads products of a run and gives a DataFrame."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from astropy.table import Table
+
+from lenshunt.records import SLOTS, read_metadata
+
+#: Metrics of the main table, in its order, with the names of its columns.
+MAIN_METRICS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "tpr_at_0fp": "TPR0",
+    "tpr_at_10fp": "TPR10 (a count)",
+    "tpr_at_fpr_0.1": "TPR at FPR 0.1",
+    "tpr_at_fpr_1e-2": "TPR at FPR 1e-2",
+    "tpr_at_fpr_1e-3": "TPR at FPR 1e-3",
+    "tpr_at_fpr_1e-4": "TPR at FPR 1e-4",
+    "f_beta_0.001": "F_beta",
+}
+
+
+def read_json(path: str) -> Any:
+    """Parsed JSON of a product."""
+    return json.loads(Path(path).read_text())
+
+
+def data_table(
+    metadata: Mapping[str, Sequence[str]],
+    splits: Mapping[str, str],
+    rejected: Mapping[str, str],
+    readers: Mapping[str, str],
+) -> pd.DataFrame:
+    """Objects, labels, bands and splits of every data set."""
+    rows = []
+    for name, paths in metadata.items():
+        table = pd.concat([read_metadata(path) for path in paths], ignore_index=True)
+        counts = table["label"].value_counts()
+        split = pd.read_parquet(splits[name], columns=["split"])["split"].value_counts()
+        filters = sorted(
+            {f for slot in SLOTS for f in table[f"bands_{slot}"].unique() if f},
+        )
+        rows.append(
+            {
+                "data set": name,
+                "reader": readers[name],
+                "objects": len(table),
+                "systems": table["system_id"].nunique(),
+                "lenses": int(counts.get(1, 0)),
+                "non-lenses": int(counts.get(0, 0)),
+                "unlabelled": int(counts.get(-1, 0)),
+                "label source": ", ".join(sorted(table["label_source"].unique())),
+                "filters": " ".join(filters),
+                "rejected": len(Table.read(rejected[name], format="ascii.ecsv")),
+                "splits": ", ".join(f"{key} {n}" for key, n in sorted(split.items())),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def psf_table(tables: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Source PSFs and growth-curve residuals per data set, grid and PSF source."""
+    rows = []
+    for (dataset, grid), path in tables.items():
+        psfs = pd.read_csv(path)
+        for source, part in psfs.groupby("psf_source", sort=True):
+            matched = part[part["matched"].astype(bool)]
+            rows.append(
+                {
+                    "data set": dataset,
+                    "grid": grid,
+                    "PSF source": source,
+                    "distinct PSFs": part["psf_id"].nunique(),
+                    "FWHM (arcsec)": _range(part["fwhm_arcsec"]),
+                    "target FWHM (arcsec)": f"{part['target_fwhm_arcsec'].iloc[0]:.2f}",
+                    "matched": f"{len(matched)} of {len(part)}",
+                    "median residual of matched": _percent(matched["residual"].median()),
+                    "largest residual of matched": _percent(matched["residual"].max()),
+                    "largest residual of all": _percent(part["residual"].max()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _range(values: pd.Series) -> str:
+    return f"{values.min():.3f} to {values.max():.3f}"
+
+
+def _percent(value: float) -> str:
+    return "-" if not np.isfinite(value) else f"{100 * value:.2f} %"
+
+
+def shard_table(indexes: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Samples per split in the shards, and what was left out and why."""
+    rows = []
+    for (dataset, grid), path in indexes.items():
+        index = read_json(path)
+        counts: dict[str, int] = {}
+        for shard in index["shards"]:
+            counts[shard["split"]] = counts.get(shard["split"], 0) + shard["count"]
+        left_out = index["left_out_counts"]
+        rows.append(
+            {
+                "data set": dataset,
+                "grid": grid,
+                "shards": len(index["shards"]),
+                "samples": ", ".join(f"{key} {n}" for key, n in sorted(counts.items())),
+                "left out": ", ".join(f"{n} {why}" for why, n in left_out.items()) or "none",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def metrics_table(path: str) -> pd.DataFrame:
+    """Main metrics of one experiment, all test objects of each data set, with 95 % intervals."""
+    metrics = pd.read_csv(path)
+    metrics = metrics[(metrics["stratum"] == "all") & metrics["metric"].isin(list(MAIN_METRICS))]
+    rows = []
+    for (dataset, label), part in metrics.groupby(["dataset", "label"], sort=False):
+        row: dict[str, object] = {"test set": dataset, "model": label}
+        row["lenses"], row["non-lenses"] = part["n_lens"].iloc[0], part["n_nonlens"].iloc[0]
+        for _, entry in part.iterrows():
+            row[MAIN_METRICS[entry["metric"]]] = _with_interval(entry)
+        rows.append(row)
+    columns = ["test set", "model", "lenses", "non-lenses", *MAIN_METRICS.values()]
+    return pd.DataFrame(rows, columns=columns).fillna("-")
+
+
+def _with_interval(entry: pd.Series) -> str:
+    if pd.isna(entry["value"]):
+        note = str(entry["note"])
+        return "not resolved" if "not resolved" in note else "undefined"
+    if pd.isna(entry["low"]):
+        return f"{entry['value']:.3f}"
+    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+
+
+def calibration_table(parameters: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Calibration of every model: its fit, and errors on the test split before and after."""
+    rows = []
+    for (experiment, label), path in parameters.items():
+        fitted = read_json(path)
+        row = {
+            "experiment": experiment,
+            "model": label,
+            "fitted on": fitted["n"],
+            "a": _number(fitted["a"]),
+            "b": _number(fitted["b"]),
+        }
+        for when in ("before", "after"):
+            numbers = fitted["test"][when]
+            row[f"ECE {when}"] = _number(numbers["ece"])
+            row[f"debiased ECE {when}"] = _number(numbers["ece_debiased"])
+            row[f"Brier {when}"] = _number(numbers["brier"])
+        row["test objects"] = fitted["test"]["after"]["n"]
+        row["note"] = fitted["note"] or ""
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:.3f}"
+
+
+def exclusion_table(exclusions: Mapping[str, str]) -> pd.DataFrame:
+    """Objects kept out of each training since they are scored elsewhere."""
+    rows = []
+    for name, path in exclusions.items():
+        table = pd.read_parquet(path)
+        by_dataset = table["dataset"].value_counts()
+        rows.append(
+            {
+                "training": name,
+                "excluded objects": len(table),
+                "by data set": ", ".join(f"{k} {n}" for k, n in by_dataset.items()) or "none",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cluster_table(numbers: Mapping[str, str]) -> pd.DataFrame:
+    """How well each mass model fits, and where the candidates lie in it."""
+    rows = []
+    for name, path in numbers.items():
+        for label, model in read_json(path)["models"].items():
+            row = {
+                "cluster": name,
+                "mass model": label,
+                "images": model["n_images"],
+                "systems": model["n_systems"],
+                "image-plane RMS (arcsec)": _number(model["image_plane_rms_arcsec"]),
+            }
+            for z_source, curve in model["critical_curves"].items():
+                row[f"theta_E at z={z_source} (arcsec)"] = _number(curve["einstein_radius_arcsec"])
+            found = model["candidates"] or {}
+            row["candidates / scanned"] = (
+                f"{found['n_candidates']} / {found['n_scanned']}" if found else "no field scanned"
+            )
+            row["median distance (arcsec)"] = _number(found.get("median_distance_main_arcsec"))
+            row["of random subsets"] = _number(found.get("median_distance_main_arcsec_random"))
+            row["p-value"] = _number(found.get("p_value_distance_main_arcsec"))
+            row["images recovered"] = found.get("n_images_recovered", "-")
+            rows.append(row)
+    return pd.DataFrame(rows)

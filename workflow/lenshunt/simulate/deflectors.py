@@ -1,0 +1,171 @@
+"""Lens galaxies: velocity dispersion, redshifts, Einstein radius, light; and ray-traced arcs."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+from lenstronomy.LensModel.lens_model import LensModel
+from lenstronomy.Util.param_util import phi_q2_ellipticity
+
+from lenshunt.simulate.canvas import Canvas
+from lenshunt.simulate.profiles import TRUNCATION, Clumpy, Sersic, clumpy_brightness
+from lenshunt.simulate.seds import I_BAND_UM, log_flux
+
+_LIGHT_KM_S = 299792.458
+_ARCSEC = np.degrees(1.0) * 3600.0
+
+
+@cache
+def _distances() -> tuple[np.ndarray, np.ndarray]:
+    """Redshifts and comoving distances in Mpc, flat LCDM (70, 0.3)."""
+    z = np.linspace(0.0, 8.0, 1601)
+    return z, FlatLambdaCDM(H0=70.0, Om0=0.3).comoving_distance(z).value
+
+
+def comoving_distance_mpc(z: float) -> float:
+    """Comoving distance in Mpc, interpolated to 1e-4."""
+    return float(np.interp(z, *_distances()))
+
+
+def einstein_radius_arcsec(sigma_km_s: float, z_lens: float, z_source: float) -> float:
+    """theta_E = 4 pi (sigma/c)^2 D_LS/D_S of an isothermal sphere (flat universe)."""
+    ratio = 1.0 - comoving_distance_mpc(z_lens) / comoving_distance_mpc(z_source)
+    return 4.0 * np.pi * (sigma_km_s / _LIGHT_KM_S) ** 2 * ratio * _ARCSEC
+
+
+@dataclass(frozen=True)
+class Deflector:
+    """An early-type galaxy with its mass and the redshift of the source behind it.
+
+    light : position, size, shape; magnitude_i, sed : its light (seds.py)
+    theta_e : Einstein radius in arcsec for z_source, pi theta_e^2 = area in the critical curve
+    slope : of the power-law mass profile, 2 is isothermal
+    """
+
+    light: Sersic
+    magnitude_i: float
+    sed: float
+    z_lens: float
+    z_source: float
+    sigma_km_s: float
+    theta_e: float
+    q_mass: float
+    angle_mass: float
+    shear: tuple[float, float]
+    slope: float = 2.0
+
+
+def early_type_magnitude(sigma_km_s: float, z: float, sed: float, scatter_mag: float) -> float:
+    """Observed i magnitude by Faber & Jackson (1976): L ~ sigma^4, M_i = -22.7 at 220 km/s."""
+    absolute = -22.7 - 10.0 * np.log10(sigma_km_s / 220.0) + scatter_mag
+    luminosity_distance = comoving_distance_mpc(z) * (1 + z)
+    wavelength = np.array([I_BAND_UM])
+    # K correction: the observed band sees the spectrum at lambda / (1 + z)
+    k = -2.5 * (log_flux(sed, z, wavelength) - log_flux(sed, 0.0, wavelength))[0]
+    return float(absolute + 5 * np.log10(luminosity_distance * 1e5) + k - 2.5 * np.log10(1 + z))
+
+
+def draw_deflector(
+    rng: np.random.Generator,
+    theta_e_range: tuple[float, float] = (0.5, 3.0),
+    z_lens_range: tuple[float, float] = (0.15, 0.75),
+    slope_scatter: float = 0.0,
+) -> Deflector:
+    """A massive galaxy drawn by its velocity dispersion and the redshifts of lens and source."""
+    while True:
+        sigma = float(rng.normal(235.0, 50.0))
+        z_lens = float(rng.uniform(*z_lens_range))
+        z_source = float(z_lens + 0.25 + rng.gamma(3.0, 0.45))
+        if sigma < 120 or z_source > 5:
+            continue
+        theta_e = einstein_radius_arcsec(sigma, z_lens, z_source)
+        if theta_e_range[0] <= theta_e <= theta_e_range[1]:
+            break
+    sed = float(abs(rng.normal(0.0, 0.25)))
+    magnitude = early_type_magnitude(sigma, z_lens, sed, float(rng.normal(0.0, 0.35)))
+    kpc_per_arcsec = comoving_distance_mpc(z_lens) / (1 + z_lens) * 1e3 / _ARCSEC
+    # R ~ L^0.6, 6 kpc at 220 km/s (Shen et al. 2003, early types), circularised
+    radius_kpc = 6.0 * (sigma / 220.0) ** 2.4 * np.exp(rng.normal(0.0, 0.3))
+    q = float(np.clip(rng.normal(0.75, 0.13), 0.35, 0.98))
+    angle = float(rng.uniform(0, np.pi))
+    light = Sersic(
+        x=float(rng.normal(0, 0.03)),
+        y=float(rng.normal(0, 0.03)),
+        half_light_radius=float(np.clip(radius_kpc / kpc_per_arcsec / np.sqrt(q), 0.25, 3.0)),
+        n=round(float(np.clip(rng.normal(3.8, 0.9), 1.5, 6.0)), 1),
+        q=q,
+        angle=angle,
+    )
+    strength, direction = abs(rng.normal(0, 0.04)), rng.uniform(0, 2 * np.pi)
+    return Deflector(
+        light=light,
+        magnitude_i=magnitude,
+        sed=sed,
+        z_lens=z_lens,
+        z_source=z_source,
+        sigma_km_s=sigma,
+        theta_e=theta_e,
+        q_mass=float(np.clip(q + rng.normal(0.03, 0.07), 0.5, 0.98)),
+        angle_mass=angle + float(rng.normal(0, 0.12)),
+        shear=(strength * float(np.cos(direction)), strength * float(np.sin(direction))),
+        slope=2.0 + slope_scatter * float(rng.standard_normal()),
+    )
+
+
+def lens_model(deflector: Deflector) -> tuple[LensModel, list[dict[str, float]]]:
+    """lenstronomy's model and keywords: SIE for slope 2 (closed form), EPL otherwise; shear."""
+    e1, e2 = phi_q2_ellipticity(deflector.angle_mass, deflector.q_mass)
+    mass = {
+        "theta_E": deflector.theta_e,
+        "e1": float(e1),
+        "e2": float(e2),
+        "center_x": deflector.light.x,
+        "center_y": deflector.light.y,
+    }
+    kind = "SIE"
+    if deflector.slope != 2.0:
+        kind, mass["gamma"] = "EPL", deflector.slope
+    shear = {"gamma1": deflector.shear[0], "gamma2": deflector.shear[1]}
+    return LensModel([kind, "SHEAR"]), [mass, shear]
+
+
+@dataclass(frozen=True)
+class Arcs:
+    """Lensed light of one source: where on the canvas, and its brightness.
+
+    light : [h, w], fraction of the lensed flux per fine pixel
+    magnification : lensed over unlensed flux
+    """
+
+    rows: slice
+    columns: slice
+    light: np.ndarray
+    magnification: float
+
+
+def trace_arcs(canvas: Canvas, deflector: Deflector, source: Clumpy, subpixels: int = 2) -> Arcs:
+    """Ray-trace a source once, on `subpixels` times the canvas's fine grid; for all bands.
+
+    source : in the source plane, arcsec, same axes as the canvas
+    Surface brightness is conserved; the box reaches as far as the source can appear.
+    """
+    offset = np.hypot(source.body.x - deflector.light.x, source.body.y - deflector.light.y)
+    reach = min(TRUNCATION, 4.0) * source.body.half_light_radius
+    half = 1.3 * deflector.theta_e + offset + reach
+    patch = canvas.patch(deflector.light.x, deflector.light.y, half)
+    steps = ((np.arange(subpixels) + 0.5) / subpixels - 0.5) * patch.step
+    x = (patch.dx[0][:, None] + steps).ravel().astype(float) + deflector.light.x
+    y = (patch.dy[:, 0][:, None] + steps).ravel().astype(float) + deflector.light.y
+    grid_x, grid_y = np.meshgrid(x, y)
+    model, keywords = lens_model(deflector)
+    beta_x, beta_y = model.ray_shooting(grid_x.ravel(), grid_y.ravel(), keywords)
+    shape = grid_x.shape
+    brightness = clumpy_brightness(
+        beta_x.reshape(shape).astype(np.float32), beta_y.reshape(shape).astype(np.float32), source
+    )
+    height, width = patch.dx.shape
+    light = brightness.reshape(height, subpixels, width, subpixels).mean(axis=(1, 3))
+    light = light * np.float32(patch.step**2)
+    magnification = float(light.sum())
+    return Arcs(patch.rows, patch.columns, light / np.float32(magnification), magnification)

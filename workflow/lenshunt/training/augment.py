@@ -1,0 +1,80 @@
+"""Augmentation of a batch on its device: rotations, flips, shifts, noise, hidden bands."""
+
+import math
+
+import torch
+from torch.nn import functional
+
+from lenshunt.config import TrainingConfig
+from lenshunt.models import Batch
+
+
+def random_affine(count: int, size: int, shift_px: float, device: torch.device) -> torch.Tensor:
+    """Random orthogonal maps with a shift, [count, 2, 3], in the units of `affine_grid`.
+
+    Half of them turn by any angle; the other half by a multiple of 90 degrees, as upright test
+    images with all their corners are.
+    """
+    angle = torch.rand(count, device=device) * 2 * math.pi
+    quarter = torch.round(angle / (math.pi / 2)) * (math.pi / 2)
+    angle = torch.where(torch.rand(count, device=device) < 0.5, quarter, angle)
+    flip = torch.where(torch.rand(count, device=device) < 0.5, 1.0, -1.0)
+    shift = (torch.rand(count, 2, device=device) * 2 - 1) * shift_px * 2 / size
+    cos, sin = angle.cos(), angle.sin()
+    rows = torch.stack([cos * flip, -sin, shift[:, 0], sin * flip, cos, shift[:, 1]], dim=1)
+    return rows.view(count, 2, 3)
+
+
+def warp(
+    image: torch.Tensor, variance: torch.Tensor, affine: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Move image and variance [b, band, y, x] by `affine`, bilinearly.
+
+    A pixel that draws on an unusable one, or on the outside, becomes unusable. The variance is
+    interpolated like the image: neighbouring pixels of a PSF-matched image are so correlated
+    that their mean is hardly less noisy than one of them.
+    """
+    bands = image.shape[1]
+    good = torch.isfinite(variance)
+    planes = torch.cat(
+        [torch.where(good, image, 0.0), torch.where(good, variance, 0.0), good.to(image.dtype)],
+        dim=1,
+    )
+    grid = functional.affine_grid(affine, list(planes.shape), align_corners=False)
+    moved = functional.grid_sample(planes, grid, align_corners=False)
+    weight = moved[:, 2 * bands :]
+    usable = weight > 0.999
+    image = torch.where(usable, moved[:, :bands], 0.0)
+    return image, torch.where(usable, moved[:, bands : 2 * bands], torch.inf)
+
+
+def drop_bands(band_flags: torch.Tensor, chance: float) -> torch.Tensor:
+    """Band flags [b, band] with each band hidden with `chance`, but never the last one."""
+    keep = (torch.rand_like(band_flags) >= chance) & (band_flags > 0)
+    # The band that survives in any case is drawn from those that are there.
+    lucky = torch.where(band_flags > 0, torch.rand_like(band_flags), -1.0).argmax(dim=1)
+    survivor = functional.one_hot(lucky, band_flags.shape[1]).bool()
+    keep = torch.where(keep.any(dim=1, keepdim=True), keep, survivor & (band_flags > 0))
+    return keep.to(band_flags.dtype)
+
+
+@torch.no_grad()
+def augment(batch: Batch, training: TrainingConfig) -> Batch:
+    """A new batch with randomly moved, noisier images; random numbers are torch's global ones.
+
+    Noise of `noise_augmentation` times each pixel's own sigma is added, and the variance says so.
+    """
+    image, variance, flags = batch["image"].float(), batch["variance"].float(), batch["band_flags"]
+    affine = random_affine(len(image), image.shape[-1], training.shift_px, image.device)
+    image, variance = warp(image, variance, affine)
+    if training.noise_augmentation:
+        usable = torch.isfinite(variance)
+        sigma = torch.where(usable, variance, 0.0).sqrt() * training.noise_augmentation
+        image = image + sigma * torch.randn_like(image)
+        variance = variance * (1.0 + training.noise_augmentation**2)
+    if training.band_dropout:
+        flags = drop_bands(flags, training.band_dropout)
+        present = flags[:, :, None, None] > 0
+        image = torch.where(present, image, 0.0)
+        variance = torch.where(present, variance, torch.inf)
+    return {**batch, "image": image, "variance": variance, "band_flags": flags}

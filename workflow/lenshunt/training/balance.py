@@ -1,0 +1,60 @@
+"""Sampling weights: each label source counts as configured, classes are equal within a source."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+
+def balance_groups(table: pd.DataFrame) -> pd.Series:
+    """Name of the group within which each row's class is balanced.
+
+    A label source with both classes is its own group. Sources of one class (CASTLES lenses,
+    RELICS negatives) share a group per survey: balanced against each other, so that the survey
+    does not tell the class.
+    """
+    labelled = table[table["label"] >= 0]
+    classes = labelled.groupby("label_source")["label"].nunique()
+    alone = table["label_source"].map(classes) > 1
+    return table["label_source"].where(alone, "survey:" + table["survey"])
+
+
+def sampling_weights(table: pd.DataFrame, source_weights: dict[str, float]) -> np.ndarray:
+    """Chance of each row in a balanced draw, [n], summing to 1.
+
+    Each label source has its share `source_weights` (1 where not named); the sources of one
+    group pool their shares, and within a group both classes are equally likely. Rows without a
+    label are never drawn. A group of one class is warned of.
+    Raises ValueError when no labelled row has any weight.
+    """
+    shares = {source: source_weights.get(source, 1.0) for source in table["label_source"].unique()}
+    group = balance_groups(table)
+    weights = np.zeros(len(table))
+    for name in sorted(group.unique()):
+        inside = (group == name).to_numpy()
+        sources = table["label_source"][inside].unique()
+        share = sum(shares[source] for source in sources)
+        labels = table["label"].to_numpy()
+        present = [label for label in (0, 1) if (inside & (labels == label)).any()]
+        if len(present) == 1:
+            warnings.warn(
+                f"training samples of {', '.join(sorted(sources))} ({name}) all have label "
+                f"{present[0]}; add the other class from the same survey and depth, else a "
+                "network can learn the survey instead of lenses",
+                stacklevel=2,
+            )
+        for label in present:
+            rows = inside & (labels == label)
+            weights[rows] = share / len(present) / rows.sum()
+    if not weights.sum() > 0:
+        raise ValueError(
+            f"source_weights {source_weights} leave no labelled training sample of "
+            f"{', '.join(sorted(shares))}"
+        )
+    return weights / weights.sum()
+
+
+def class_prior(table: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
+    """Fraction of lenses in the training set, as it is (`natural`) and as drawn (`drawn`)."""
+    lens, labelled = (table["label"] == 1).to_numpy(), (table["label"] >= 0).to_numpy()
+    return {"natural": float(lens.sum() / labelled.sum()), "drawn": float(weights[lens].sum())}

@@ -1,0 +1,55 @@
+"""Batches for a model: the loader's, epoch by epoch, with per-object columns added."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, cast
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lenshunt.models import Batch
+
+
+class Loader(Protocol):
+    """What the dataset room's `make_loader` returns."""
+
+    table: pd.DataFrame
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+
+#: Makes the loader of one process: (rank, world) -> Loader.
+LoaderFactory = Callable[[int, int], Loader]
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The same batch with its tensors on `device`."""
+    moved: Any = {name: cast(torch.Tensor, values).to(device) for name, values in batch.items()}
+    return moved
+
+
+class EpochBatches:
+    """Batches of one loader, each with its rows of `columns` [n, ...] added.
+
+    epoch : called when an epoch starts, for its number
+    """
+
+    def __init__(
+        self, loader: Loader, columns: dict[str, np.ndarray], epoch: Callable[[], int]
+    ) -> None:
+        self.loader, self.epoch = loader, epoch
+        self.columns = {name: torch.from_numpy(values) for name, values in columns.items()}
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator: nothing happens before the first batch is asked for, when the epoch is known.
+        self.loader.set_epoch(self.epoch())
+        for batch in self.loader:
+            added = {name: values[batch["row"]] for name, values in self.columns.items()}
+            yield {**batch, **added}  # type: ignore[typeddict-item]

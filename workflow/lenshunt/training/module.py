@@ -1,0 +1,168 @@
+"""The Lightning module: one step, averaged weights, schedule, and the check for NaN."""
+
+import copy
+import math
+from functools import partial
+from typing import Any, Protocol
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from lenshunt.config import TrainingConfig
+from lenshunt.models import Batch, Prediction
+from lenshunt.training.augment import augment
+from lenshunt.training.loading import EpochBatches, LoaderFactory
+
+
+class Task(Protocol):
+    """What is learned: classification or regression."""
+
+    monitor: str
+
+    def columns(self, table: pd.DataFrame) -> dict[str, np.ndarray]: ...
+
+    def losses(self, prediction: Prediction, batch: Batch) -> torch.Tensor: ...
+
+    def outputs(self, prediction: Prediction) -> torch.Tensor: ...
+
+    def scores(self, rows: np.ndarray, outputs: np.ndarray) -> dict[str, float]: ...
+
+
+@torch.no_grad()
+def move_averages(decay: float, averages: list, current: list, steps: torch.Tensor) -> None:
+    """Exponential moving average whose memory grows with the steps taken, up to `decay`.
+
+    Without that growth the averages of a short training would still be its random start.
+    """
+    keep = min(decay, (1.0 + float(steps)) / (10.0 + float(steps)))
+    for average, value in zip(averages, current, strict=True):
+        if average.is_floating_point():
+            average.lerp_(value, 1.0 - keep)
+        else:
+            average.copy_(value)
+
+
+def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
+    """Linear warm-up to 1, then half a cosine down to 0 at `total_steps`."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    done = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
+    return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases, norms and embeddings of one dimension do not."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+class Fitting(lightning.LightningModule):
+    """Trains `model` on `task`. Validation and checkpoints use the averaged weights.
+
+    train_loader, validation_loader : (rank, world) -> loader; no validation where None
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        training: TrainingConfig,
+        seed: int,
+        train_loader: LoaderFactory,
+        validation_loader: LoaderFactory | None,
+    ) -> None:
+        super().__init__()
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = AveragedModel(
+            copy.deepcopy(model),
+            multi_avg_fn=partial(move_averages, training.ema_decay),
+            use_buffers=True,
+        ).requires_grad_(False)
+        self.task, self.training_config, self.seed = task, training, seed
+        self.train_loader, self.validation_loader = train_loader, validation_loader
+        self.scores: dict[str, float] = {}
+        self.train_losses: list[torch.Tensor] = []
+        self._found: list[dict[str, torch.Tensor]] = []
+
+    def _batches(self, factory: LoaderFactory) -> EpochBatches:
+        loader = factory(self.global_rank, self.trainer.world_size)
+        return EpochBatches(loader, self.task.columns(loader.table), lambda: self.current_epoch)
+
+    def train_dataloader(self) -> EpochBatches:
+        self._train_batches = self._batches(self.train_loader)
+        return self._train_batches
+
+    def val_dataloader(self) -> EpochBatches | list:
+        return self._batches(self.validation_loader) if self.validation_loader else []
+
+    def on_train_epoch_start(self) -> None:
+        # Every epoch has its own random numbers, so a resumed training draws the same ones.
+        torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**32)
+        self.train_losses = []
+
+    def training_step(self, batch: Batch, batch_number: int) -> torch.Tensor:
+        losses = self.task.losses(self.model(augment(batch, self.training_config)), batch)
+        if not torch.isfinite(losses).all():
+            self._stop_on_nan(batch, losses.detach())
+        loss = losses.mean()
+        self.train_losses.append(loss.detach())
+        return loss
+
+    def _stop_on_nan(self, batch: Batch, losses: torch.Tensor) -> None:
+        rows = batch["row"][~torch.isfinite(losses)].tolist()
+        names = self._train_batches.loader.table["sample_id"].iloc[rows].tolist()
+        raise FloatingPointError(
+            f"epoch {self.current_epoch}: the loss is not finite for {len(names)} of "
+            f"{len(losses)} samples of a batch: {', '.join(names)}; look at these samples, or "
+            "lower training.learning_rate if it is every sample"
+        )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.averaged.update_parameters(self.model)
+
+    def validation_step(self, batch: Batch, batch_number: int) -> None:
+        prediction = self.averaged.module(batch)
+        self._found.append(
+            {
+                "rows": batch["row"].cpu(),
+                "losses": self.task.losses(prediction, batch).float().cpu(),
+                "outputs": self.task.outputs(prediction).float().cpu(),
+            }
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        found, self._found = self._found, []
+        if self.trainer.world_size > 1:
+            parts: list = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, found)
+            found = [one for part in parts for one in part]
+        rows, losses, outputs = (
+            torch.cat([one[name] for one in found]).numpy()
+            for name in ("rows", "losses", "outputs")
+        )
+        order = np.argsort(rows, kind="stable")
+        scores = self.task.scores(rows[order], outputs[order])
+        self.scores = {"val_loss": float(losses[order].mean(dtype=np.float64)), **scores}
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        config = self.training_config
+        optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, config.weight_decay), lr=config.learning_rate, fused=True
+        )
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        warmup = round(total / config.epochs * config.warmup_epochs)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, warmup, total)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

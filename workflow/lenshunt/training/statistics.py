@@ -1,0 +1,79 @@
+"""Statistics of a training set that are stored with the model: sigmas, condition means."""
+
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lenshunt.models import CONDITIONS, Normalisation, condition_table
+from lenshunt.models.inputs import background_sigma, usable_pixels
+from lenshunt.records import SLOTS
+
+LOG = logging.getLogger(__name__)
+
+#: Images from which the background sigmas are taken.
+SIGMA_IMAGES = 512
+#: A condition that is known for lenses and non-lenses this differently gives the label away.
+PRESENCE_DIFFERENCE_MAX = 0.2
+
+
+def band_sigmas(loader: Iterable[dict], images: int = SIGMA_IMAGES) -> tuple[np.ndarray, int]:
+    """Median background sigma per band slot in nJy, [5], and the image size in pixels.
+
+    Taken from the first `images` samples. A slot that no sample has gets the median of the others.
+    """
+    found: list[torch.Tensor] = []
+    size = 0
+    for batch in loader:
+        good = usable_pixels(batch["variance"], batch["band_flags"])
+        found.append(background_sigma(batch["variance"], good))
+        size = batch["image"].shape[-1]
+        if sum(map(len, found)) >= images:
+            break
+    if not found:
+        raise ValueError("there are no training samples; check the splits and the exclusion list")
+    sigma = torch.cat(found)[:images].nanmedian(dim=0).values.numpy()
+    if not np.isfinite(sigma).any():
+        raise ValueError("no training sample has a usable pixel in any band; check the variances")
+    return np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma)), size
+
+
+def telltale_conditions(conditions: np.ndarray, labels: np.ndarray) -> tuple[str, ...]:
+    """Conditions whose mere presence tells lenses from non-lenses.
+
+    For example a redshift that only confirmed lenses have. conditions : [n, m], NaN where missing
+    """
+    if not ((labels == 1).any() and (labels == 0).any()):
+        return ()
+    known = np.isfinite(conditions)
+    gap = np.abs(known[labels == 1].mean(axis=0) - known[labels == 0].mean(axis=0))
+    return tuple(
+        name for name, g in zip(CONDITIONS, gap, strict=True) if g > PRESENCE_DIFFERENCE_MAX
+    )
+
+
+def fit_normalisation(loader: Iterable[dict], table: pd.DataFrame) -> Normalisation:
+    """Statistics of the training set in `loader`, whose metadata rows are `table`."""
+    sigma, size = band_sigmas(loader)
+    conditions = condition_table(table)
+    known = np.isfinite(conditions)
+    count = np.maximum(known.sum(axis=0), 1)
+    values = np.where(known, conditions, 0.0).astype(float)
+    mean = values.sum(axis=0) / count
+    std = np.sqrt(np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count)
+    hidden = telltale_conditions(conditions, table["label"].to_numpy())
+    if hidden:
+        LOG.warning("conditions hidden, since having them tells the label: %s", ", ".join(hidden))
+    return Normalisation(
+        band_sigma_njy=tuple(map(float, sigma)),
+        size_px=size,
+        pixel_scale_arcsec=float(table["pixel_scale"].median()),
+        conditions=CONDITIONS,
+        condition_mean=tuple(map(float, mean)),
+        # A condition that hardly varies carries nothing; it must not explode either.
+        condition_std=tuple(map(float, np.where(std > 1e-3, std, 1.0))),
+        conditions_hidden=hidden,
+        bands=SLOTS,
+    )

@@ -1,0 +1,119 @@
+"""Train one model with one seed on labelled cutouts."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lenshunt import dataset
+from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.models import build_model, load_backbone
+from lenshunt.provenance import file_sha256
+from lenshunt.training.balance import class_prior, sampling_weights
+from lenshunt.training.checkpoint import data_digest, load_checkpoint, save_checkpoint
+from lenshunt.training.classification import Classification
+from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
+from lenshunt.training.loading import Loader
+from lenshunt.training.module import Fitting
+from lenshunt.training.statistics import fit_normalisation
+
+
+def open_loader(
+    rank: int,
+    world: int,
+    *,
+    indexes: list[str],
+    splits: list[str],
+    exclusions: str | None,
+    training: TrainingConfig,
+    seed: int,
+    shuffle: bool = False,
+    **options: Any,
+) -> Loader:
+    """The loader of one process; module-level, so that it can be sent to another process."""
+    return dataset.make_loader(
+        indexes=indexes,
+        splits=splits,
+        exclusions=exclusions,
+        batch_size=training.batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        loader=training.loader,
+        workers=training.workers,
+        rank=rank,
+        world=world,
+        **options,
+    )
+
+
+def train(
+    *,
+    indexes: list[str],
+    exclusions: str | None,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+    pretrained: str | None,
+    checkpoint: str,
+    history: str,
+    log_dir: str,
+    threads: int,
+    name: str = "",
+) -> None:
+    """Train `model` on the train split of `indexes`; write checkpoint and history (CSV).
+
+    training : with the model's own overrides already applied
+    pretrained : checkpoint of the model's backbone family, or None for random weights
+    log_dir : TensorBoard log, and the state from which a killed training resumes
+    name : of the model, for the predictions; its backbone family where empty
+    Raises ValueError for samples that must not reach a classification loss, FloatingPointError
+    naming samples whose loss is not finite.
+    """
+    torch.set_num_threads(threads)
+    options: dict[str, Any] = {"indexes": indexes, "exclusions": exclusions, "seed": seed}
+    in_order = open_loader(0, 1, splits=["train"], training=training, **options)
+    validation = open_loader(0, 1, splits=["val_select"], training=training, **options)
+    dataset.guard_labels(in_order.table)
+    dataset.guard_labels(validation.table)
+    normalisation = fit_normalisation(in_order, in_order.table)
+    weights = sampling_weights(in_order.table, training.source_weights)
+    draws = training.samples_per_epoch or len(in_order.table)
+
+    def make(config: TrainingConfig) -> Fitting:
+        torch.manual_seed(seed)
+        network = build_model(model, normalisation)
+        if pretrained:
+            load_backbone(network, load_checkpoint(pretrained, "backbone")["state"], pretrained)
+        open_with = partial(open_loader, training=config, **options)
+        drawn = partial(
+            open_with, splits=["train"], shuffle=True, weights=weights, samples_per_epoch=draws
+        )
+        held_out = partial(open_with, splits=["val_select"]) if len(validation.table) else None
+        return Fitting(network, Classification(validation.table), config, seed, drawn, held_out)
+
+    folder = Path(log_dir)
+    fingerprint = fingerprint_of(
+        model=model.model_dump(),
+        training=training.model_dump(),
+        seed=seed,
+        data=data_digest(indexes),
+        exclusions=file_sha256(exclusions) if exclusions else "",
+        pretrained=file_sha256(pretrained) if pretrained else "",
+    )
+    best = fit_within_memory(make, training, folder, fingerprint)
+    save_checkpoint(
+        checkpoint,
+        kind="classifier",
+        name=name or model.backbone,
+        seed=seed,
+        model=model.model_dump(),
+        training=training.model_dump(),
+        normalisation=normalisation.to_dict(),
+        class_prior=class_prior(in_order.table, weights),
+        data_sha256=data_digest(indexes),
+        epoch=best["epoch"],
+        score=best["score"],
+        state=best["state"],
+    )
+    finish(folder, history)
