@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from lenshunt.provenance import ROOT
 
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 import webdataset
 from harness import Row, best_of
+
 from lenshunt.config import ModelConfig, SplitConfig
 from lenshunt.dataset import (
     make_loader,

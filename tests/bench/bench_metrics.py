@@ -2,8 +2,9 @@
 
 import numpy as np
 from harness import Row, best_of
-from lenshunt.evaluation import bologna_metrics
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from lenshunt.evaluation import bologna_metrics
 
 N, BOOTSTRAPS = 100_000, 1000
 #: The peer's loop is timed on this many resamples and scaled up.

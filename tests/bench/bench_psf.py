@@ -3,6 +3,7 @@
 import numpy as np
 from astropy.convolution import convolve_fft
 from harness import Row, best_of
+
 from lenshunt.config import Grid
 from lenshunt.images import convolve_batch, matching_kernel, target_psf, transform_kernels
 from lenshunt.surveys import survey_named, survey_psf

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from lenshunt.evaluation import bologna_metrics, roc_points
 from sklearn.metrics import average_precision_score, fbeta_score, roc_auc_score, roc_curve
+
+from lenshunt.evaluation import bologna_metrics, roc_points
 
 
 def peer_tpr(labels, scores, allowed):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lenshunt.config import QualityConfig
 from lenshunt.images import (
     aperture_photometry,

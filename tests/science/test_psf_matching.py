@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from scipy.ndimage import map_coordinates, shift
+from scipy.optimize import least_squares
+from scipy.signal import fftconvolve
+
 from lenshunt.config import Grid
 from lenshunt.images import (
     convolve_batch,
@@ -17,9 +21,6 @@ from lenshunt.images import (
     transform_kernels,
 )
 from lenshunt.surveys import moffat_psf
-from scipy.ndimage import map_coordinates, shift
-from scipy.optimize import least_squares
-from scipy.signal import fftconvolve
 
 GROUND = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)
 SPACE = Grid(psf_fwhm_arcsec=0.2, pixel_scale_arcsec=0.06, size_px=128)

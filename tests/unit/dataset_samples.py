@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import make_splits
 from lenshunt.records import SLOTS, Metadata

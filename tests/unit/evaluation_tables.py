@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from lenshunt.records import Metadata
 from lenshunt.records.metadata import table_from_records
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+
 from lenshunt.config import CutoutsDataset, Grid
 from lenshunt.provenance import raw_manifest
 from lenshunt.raw import raw_files

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+
 from lenshunt.config import Dataset
 from lenshunt.provenance import raw_manifest
 from lenshunt.raw import READERS, raw_files

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lenshunt.cluster.significance import magnitude_strata, matched_subsets, p_value
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lenshunt.config import (
     ConfigError,
     check_config,

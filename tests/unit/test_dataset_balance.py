@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from dataset_samples import record, split_table, write_table
+
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import FACTORS, balance_table, make_splits
 from lenshunt.figures.splits import _bin_start, draw_split_balance

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from lenshunt.dataset import excluded_rows, read_exclusions, write_exclusions
 
 SECOND = 1 / 3600

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from dataset_samples import make_shards, pixels, record
+
 from lenshunt.dataset import guard_labels, make_loader, read_table, shard_source
 from lenshunt.records import SLOTS
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import webdataset
 from dataset_samples import make_shards, pixels, read_pixels, record, write_table
+
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import (
     LEARNING_SPLITS,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dataset_samples import NAN, record, split_table, write_table
+
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import balance_table, make_splits
 from lenshunt.dataset.factors import FACTORS, factor_table

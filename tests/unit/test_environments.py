@@ -5,8 +5,9 @@ import tomllib
 
 import pytest
 import yaml
-from lenshunt.provenance import ROOT
 from packaging.requirements import Requirement
+
+from lenshunt.provenance import ROOT
 
 CONDA_NAMES = {"pytorch": "torch"}
 CONDA_FILES = sorted((ROOT / "envs").glob("*.yaml"))

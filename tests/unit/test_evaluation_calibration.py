@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 from evaluation_tables import prediction_table, written
+from scipy.special import expit
+
 from lenshunt.evaluation import (
     CANDIDATE_COLUMNS,
     apply_calibration,
@@ -20,7 +22,6 @@ from lenshunt.evaluation import (
     threshold_for_purity,
 )
 from lenshunt.evaluation.calibration import METHODS, apply_parameters
-from scipy.special import expit
 
 
 def run_calibrate(table, folder, name="p", **options):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lenshunt.evaluation import METRICS, bologna_metrics, fnr_metrics, wilson_interval
 from lenshunt.evaluation.intervals import bootstrap_metrics
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from evaluation_tables import prediction_table, written
+
 from lenshunt.evaluation import METRIC_COLUMNS, POOLED, evaluate, published_scores, test_sets
 from lenshunt.evaluation.strata import best_redshift, has_flag, reference_magnitude, strata
 

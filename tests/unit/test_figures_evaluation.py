@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import lenshunt.figures.gallery as gallery
 import numpy as np
 import pandas as pd
 import pytest
 from evaluation_tables import metadata_table, prediction_table, written
+
+import lenshunt.figures.gallery as gallery
 from lenshunt.evaluation import calibrate, evaluate
 from lenshunt.figures.flux_ratio import draw_fnr
 from lenshunt.figures.gallery import asinh_rgb, chosen_objects, draw_gallery

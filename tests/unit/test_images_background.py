@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lenshunt.images import aperture_photometry, assess, growth_curve, remove_background
 from lenshunt.images.background import fill_variance
 

@@ -6,7 +6,10 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from images_samples import GROUND, write_cutouts, write_manifest
+from scipy.ndimage import shift
+
 from lenshunt.config import QualityConfig
+from lenshunt.figures.psf import draw_psf_qa
 from lenshunt.images import (
     homogenise_chunk,
     make_kernels,
@@ -19,7 +22,6 @@ from lenshunt.images.psf import fwhm, psf_residual
 from lenshunt.images.rejected import write_rejected
 from lenshunt.records import Rejected, read_metadata
 from lenshunt.surveys import moffat_psf
-from scipy.ndimage import shift
 
 
 def _prepare(dataset, folder, chunk=0, chunks=1, name="stars"):
@@ -152,6 +154,24 @@ def test_kernels_of_another_target_are_refused(tmp_path):
         )
     assert not (tmp_path / "z.tif").exists()
     assert not (tmp_path / "z.parquet").exists()
+
+
+def test_the_qa_figure_is_drawn_as_pdf_and_png(tmp_path):
+    dataset = write_cutouts(tmp_path / "raw", np.full(2, 1e4))
+    _, table = _homogenise(_prepare(dataset, tmp_path), tmp_path)
+    draw_psf_qa(kernels=str(tmp_path / "k.h5"), table=table, out=str(tmp_path / "qa.pdf"))
+    assert (tmp_path / "qa.pdf").stat().st_size > 1000
+    assert (tmp_path / "qa.png").stat().st_size > 1000
+
+
+def test_a_chunk_in_which_all_was_rejected_goes_through_every_step(tmp_path):
+    dataset = write_cutouts(tmp_path / "raw", np.full(2, 1e4))
+    for path in (tmp_path / "raw").iterdir():
+        path.write_bytes(b"no FITS")
+    (tiff, rows), table = _homogenise(_prepare(dataset, tmp_path), tmp_path)
+    assert list(read_cutouts(tiff, rows)) == []
+    draw_psf_qa(kernels=str(tmp_path / "k.h5"), table=table, out=str(tmp_path / "qa.pdf"))
+    assert (tmp_path / "qa.pdf").exists()
 
 
 def _rejections(folder, counts, n_objects):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+
 from lenshunt.images import CutoutFile, read_cutouts
 from lenshunt.images.tiff16 import decode_image, decode_variance, encode_image, encode_variance
 from lenshunt.records import SLOTS, Metadata

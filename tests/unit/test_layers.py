@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+
 from lenshunt import ROOMS
 from lenshunt.provenance.digests import rooms_imported_by
 from lenshunt.provenance.paths import LIBRARY

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lenshunt.lensing import MassModel, Potentials, deflection, distance_ratio, hessian
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lenshunt.lensing import (
     arcsec_per_kpc,
     load_mass_model,

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from training_toy import alternating, toy_images, toy_table
+
 from lenshunt.models import CONDITIONS, Normalisation, condition_table
 from lenshunt.models.conditions import ConditionEncoder
 from lenshunt.models.inputs import ImageInput, asinh, background_sigma
-from training_toy import alternating, toy_images, toy_table
 
 GREY = Normalisation(band_sigma_njy=(1.0,) * 5, size_px=32, pixel_scale_arcsec=0.168)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from test_models_inputs import conditioned
+
 from lenshunt.config import ModelConfig, TrainingConfig
 from lenshunt.models import (
     CONDITIONS,
@@ -15,7 +17,6 @@ from lenshunt.models import (
     load_backbone,
 )
 from lenshunt.provenance import ROOT
-from test_models_inputs import conditioned
 
 MODEL_FILES = sorted((ROOT / "config" / "models").glob("*.yaml"))
 SMALL = {

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from lenshunt.provenance import digests, raw_manifest, read_manifest
 from lenshunt.provenance.logs import logged_to
 from lenshunt.provenance.products import package_versions

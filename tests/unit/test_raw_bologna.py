@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 from astropy.io import fits
+from raw_samples import common, read_all, truncate
+
 from lenshunt.config import BolognaDataset
 from lenshunt.raw import raw_files
 from lenshunt.raw.files import BOLOGNA_BANDS
-from raw_samples import common, read_all, truncate
 
 HEADER = "ID,is_lens,Einstein_area,numb_pix_lensed_image,flux_lensed_image_in_sigma"
 SIGMA = 3e-12

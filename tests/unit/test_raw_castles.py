@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 from astropy.io import fits
+from raw_samples import common, hst_header, noise_image, read_all, truncate
+
 from lenshunt.config import CastlesDataset
 from lenshunt.raw.castles_table import find_system, first_number, read_systems
-from raw_samples import common, hst_header, noise_image, read_all, truncate
 
 SHAPE = (60, 60)
 COLUMNS = (

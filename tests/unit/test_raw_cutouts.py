@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 from astropy.io import fits
+from raw_samples import common, noise_image, read_all, tan_header, truncate
+
 from lenshunt.config import CutoutsDataset
 from lenshunt.raw import raw_files
-from raw_samples import common, noise_image, read_all, tan_header, truncate
 
 SHAPE = (40, 40)
 

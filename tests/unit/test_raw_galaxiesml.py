@@ -5,8 +5,9 @@ import math
 import h5py
 import numpy as np
 import pytest
-from lenshunt.config import GalaxiesMLDataset
 from raw_samples import common, noise_image, read_all, truncate
+
+from lenshunt.config import GalaxiesMLDataset
 
 NAME = "5x64x64_{}_with_morphology.hdf5"
 

@@ -6,11 +6,12 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
+from raw_samples import common, noise_image, read_all
+
 from lenshunt.config import HstGalaxiesDataset, HstLensesDataset
 from lenshunt.raw import raw_files
 from lenshunt.raw.psfs import core_offset, shipped_psf
 from lenshunt.surveys import moffat_psf
-from raw_samples import common, noise_image, read_all
 
 SAME = {"lens_system2": "lens_system1", "lens_system5": "lens_system1"}
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from raw_samples import common, hst_header, noise_image, read_all
+
 from lenshunt.config import RelicsDataset
 from lenshunt.raw import READERS
 from lenshunt.raw.relics_catalogue import (
@@ -14,7 +16,6 @@ from lenshunt.raw.relics_catalogue import (
     observed_magnitude,
     read_catalogue,
 )
-from raw_samples import common, hst_header, noise_image, read_all
 
 SHAPE = (200, 220)
 SCALE = 0.06

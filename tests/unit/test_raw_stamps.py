@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from raw_samples import common, read_all, truncate
+
 from lenshunt.config import StampsDataset
 from lenshunt.surveys import moffat_psf
-from raw_samples import common, read_all, truncate
 
 
 def stamps(pattern, **more):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from lenshunt.records import SLOTS, filter_named, load_filters, slot_index
 from lenshunt.surveys import load_surveys, moffat_psf, survey_named, survey_psf
 from lenshunt.surveys.facts import _survey

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from training_toy import MemoryLoader, alternating, toy_images, toy_table
+
 from lenshunt.config import TrainingConfig
 from lenshunt.models import CONDITIONS
 from lenshunt.training.augment import augment, drop_bands, warp
@@ -18,7 +20,6 @@ from lenshunt.training.regression import (
 )
 from lenshunt.training.scores import monitored_score, selection_score, validation_scores
 from lenshunt.training.statistics import fit_normalisation, telltale_conditions
-from training_toy import MemoryLoader, alternating, toy_images, toy_table
 
 
 def sources() -> pd.DataFrame:

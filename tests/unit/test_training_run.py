@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from test_models_registry import small
+from training_toy import ToySurvey, alternating, toy_table
+
 from lenshunt import dataset
 from lenshunt.config import TrainingConfig
 from lenshunt.figures.training import draw_training_curves
@@ -15,8 +18,6 @@ from lenshunt.records import COLUMNS
 from lenshunt.training import fit as fit_room
 from lenshunt.training import load_checkpoint, predict, pretrain, train
 from lenshunt.training.progress import Progress
-from test_models_registry import small
-from training_toy import ToySurvey, alternating, toy_table
 
 QUICK = {"batch_size": 16, "precision": "32", "learning_rate": 3e-3, "ema_decay": 0.9}
 

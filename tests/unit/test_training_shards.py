@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from test_models_registry import small
+from training_toy import alternating, toy_images, toy_table
+
 from lenshunt.config import TrainingConfig
 from lenshunt.dataset import write_shards
 from lenshunt.training import load_checkpoint, predict, train
-from test_models_registry import small
-from training_toy import alternating, toy_images, toy_table
 
 COUNTS = {"train": 24, "val_select": 8, "val_calibrate": 6, "test": 10}
 
@@ -39,7 +40,7 @@ def index(tmp_path: Path) -> str:
 
 
 def run(folder: Path, index: str, name: str, **changes) -> dict:
-    training = {"epochs": 2, "batch_size": 8, "precision": "32", **changes}
+    training = {"epochs": 2, "batch_size": 8, **changes}
     train(
         indexes=[index],
         exclusions=None,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import torch
+
 from lenshunt.records import Metadata
 from lenshunt.records.metadata import table_from_records
 

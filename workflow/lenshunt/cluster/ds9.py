@@ -60,7 +60,7 @@ def region_text(
     for row in candidates.itertuples():
         place = SkyCoord(row.ra, row.dec, unit="deg")
         radius = CANDIDATE_RADIUS_ARCSEC * units.arcsec
-        meta = {"text": f"{row.sample_id} p={row.probability:.3f}"}
+        meta = {"text": f"{row.sample_id} p={row.probability_calibrated:.3f}"}
         found.append(CircleSkyRegion(place, radius, visual=RegionVisual(color="green"), meta=meta))
     return str(Regions(found).serialize(format="ds9", precision=7))
 

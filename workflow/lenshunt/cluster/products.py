@@ -100,7 +100,9 @@ def write_cluster_products(
     if candidates is not None:
         table = read_candidates(candidates)
         scanned = scanned_objects(table, predictions)
-        table = table[table["probability"] >= cluster.probability_min].reset_index(drop=True)
+        table = table[table["probability_calibrated"] >= cluster.probability_min].reset_index(
+            drop=True
+        )
     numbers: dict[str, Any] = {
         "cluster": name,
         "z_sources": list(cluster.z_sources),

@@ -8,14 +8,14 @@ from astropy.table import MaskedColumn, Table
 
 from lenshunt.records import SLOTS
 
-NEEDED = ("sample_id", "ra", "dec", "probability")
+NEEDED = ("sample_id", "ra", "dec", "probability_calibrated")
 # The lens-finding band first: what is matched is how bright an object looks to the networks.
 MAGNITUDES = tuple(f"magnitude_{slot}" for slot in ("i", *(s for s in SLOTS if s != "i")))
 
 
 def no_candidates() -> pd.DataFrame:
     """The candidate table of a cluster without a search: the needed columns, no row."""
-    kinds = {"sample_id": str, "ra": float, "dec": float, "probability": float}
+    kinds = {"sample_id": str, "ra": float, "dec": float, "probability_calibrated": float}
     return pd.DataFrame({name: np.array([], dtype=kinds[name]) for name in NEEDED})
 
 
@@ -34,15 +34,17 @@ def read_candidates(path: Path | str) -> pd.DataFrame:
     if missing:
         raise ValueError(f"{path}: no columns {missing}; is this the candidate table of a search?")
     table["sample_id"] = table["sample_id"].astype(str)
-    bad = ~np.isfinite(table[["ra", "dec", "probability"]].to_numpy(dtype=float)).all(axis=1)
+    bad = ~np.isfinite(table[["ra", "dec", "probability_calibrated"]].to_numpy(dtype=float)).all(
+        axis=1
+    )
     if bad.any():
         raise ValueError(
             f"{path}: {int(bad.sum())} candidates without ra, dec or probability, "
             f"first {table.loc[bad, 'sample_id'].iloc[0]}; a cluster overlay needs positions"
         )
-    return table.sort_values(["probability", "sample_id"], ascending=[False, True]).reset_index(
-        drop=True
-    )
+    return table.sort_values(
+        ["probability_calibrated", "sample_id"], ascending=[False, True]
+    ).reset_index(drop=True)
 
 
 def scanned_objects(candidates: pd.DataFrame, predictions: Path | str | None) -> pd.DataFrame:

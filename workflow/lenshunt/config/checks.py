@@ -135,15 +135,20 @@ def _negatives(config: Config) -> list[str]:
                 if dataset.reader in POSITIVES_ONLY and not _has_negatives(dataset, used):
                     problems.append(
                         f"experiments.{name}.{part}: {dataset_name} holds lenses only; add "
-                        f"negatives of the same survey ({dataset.survey}), or a network learns "
-                        "the telescope instead of the lens"
+                        f"negatives of the same telescope ({_telescope(dataset)}), or a network "
+                        "learns the telescope instead of the lens"
                     )
     return problems
 
 
+def _telescope(dataset: Dataset) -> str:
+    """hst of hst and hst_wfc3: surveys of one telescope share the part before the underscore."""
+    return dataset.survey.split("_")[0]
+
+
 def _has_negatives(dataset: Dataset, used: Mapping[str, Dataset]) -> bool:
     return any(
-        other.survey == dataset.survey and other.reader not in POSITIVES_ONLY
+        _telescope(other) == _telescope(dataset) and other.reader not in POSITIVES_ONLY
         for other in used.values()
     )
 

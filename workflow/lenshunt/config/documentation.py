@@ -36,7 +36,7 @@ def _type_text(field: dict[str, Any]) -> str:
     if "const" in field:
         return f"`{field['const']}`"
     if "anyOf" in field or "oneOf" in field:
-        return " or ".join(_type_text(item) for item in field.get("anyOf", field.get("oneOf")))
+        return " or ".join(_type_text(item) for item in field.get("anyOf") or field["oneOf"])
     if field.get("type") == "array":
         return f"list of {_type_text(field['items'])}" if "items" in field else "list"
     if field.get("type") == "object":

@@ -89,7 +89,7 @@ def _plot_candidates(axes: WCSAxes, candidates: pd.DataFrame, ink: str) -> None:
         candidates["ra"],
         candidates["dec"],
         transform=axes.get_transform("icrs"),
-        s=20 + 180 * candidates["probability"] ** 2,
+        s=20 + 180 * candidates["probability_calibrated"] ** 2,
         facecolors="none",
         edgecolors=ink,
         linewidths=0.9,
@@ -280,7 +280,7 @@ def draw_overlay(
         _plot_images(axes, model, ink)
         if candidates is not None:
             table = read_candidates(candidates)
-            table = table[table["probability"] >= cluster.probability_min]
+            table = table[table["probability_calibrated"] >= cluster.probability_min]
             _plot_candidates(axes, table, candidate_ink)
         _scale_bar_and_compass(axes, model, half_width, ink)
         corner = _inset_corner(axes, model)

@@ -98,7 +98,7 @@ def homogenise_chunk(
     out_metadata : Parquet, schema v2, the rows of `metadata` in the same order
     """
     reader = RecordReader(pixels, metadata)
-    table = reader.metadata.copy()
+    table = reader.metadata
     flags = table[_columns("band_flags")].to_numpy().astype(bool)
     with (
         h5py.File(kernels) as file,

@@ -103,24 +103,24 @@ def _distinct_psfs(chunks: list[tuple[str, str]]) -> tuple[dict[str, np.ndarray]
     psfs: dict[str, np.ndarray] = {}
     uses: list[pd.DataFrame] = []
     for pixels, metadata in chunks:
-        for batch in RecordReader(pixels, metadata).batches(1024):
-            table = batch.metadata
-            for band, slot in enumerate(SLOTS):
-                present = table[f"band_flags_{slot}"].to_numpy().astype(bool)
-                lacking = present & (batch.psf_id[:, band] == "")
-                if lacking.any():
-                    raise ValueError(
-                        f"{pixels}: sample {table['sample_id'][lacking].iloc[0]} has no PSF in "
-                        f"band {slot}; make the records again"
-                    )
-                part = table.loc[present, ["dataset", "pixel_scale", "psf_source"]].copy()
-                part["psf_id"], part["band"] = batch.psf_id[present, band], slot
-                part["filter"] = table.loc[present, f"bands_{slot}"]
-                uses.append(part)
-                for psf_id, scale in set(zip(part["psf_id"], part["pixel_scale"], strict=True)):
-                    psfs.setdefault(kernel_key(psf_id, scale), batch.psfs[psf_id])
+        reader = RecordReader(pixels, metadata)
+        table, ids, images = reader.metadata, reader.psf_ids(), reader.psfs()
+        for band, slot in enumerate(SLOTS):
+            present = table[f"band_flags_{slot}"].to_numpy().astype(bool)
+            lacking = present & (ids[:, band] == "")
+            if lacking.any():
+                raise ValueError(
+                    f"{pixels}: sample {table['sample_id'][lacking].iloc[0]} has no PSF in "
+                    f"band {slot}; make the records again"
+                )
+            part = table.loc[present, ["dataset", "pixel_scale", "psf_source"]].copy()
+            part["psf_id"], part["band"] = ids[present, band], slot
+            part["filter"] = table.loc[present, f"bands_{slot}"]
+            uses.append(part)
+            for psf_id, scale in set(zip(part["psf_id"], part["pixel_scale"], strict=True)):
+                psfs.setdefault(kernel_key(psf_id, scale), images[psf_id])
     columns = ["psf_id", "dataset", "band", "filter", "pixel_scale", "psf_source"]
-    if not uses:
+    if not any(len(part) for part in uses):
         return {}, pd.DataFrame(columns=[*columns, "n_cutouts"])
     rows = pd.concat(uses, ignore_index=True)
     rows["pixel_scale"] = rows["pixel_scale"].round(6)

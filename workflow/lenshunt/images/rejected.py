@@ -1,6 +1,5 @@
 """What could not be read: one table per chunk, one per data set, and the limit on both."""
 
-import math
 from pathlib import Path
 
 from astropy.table import Table, vstack
@@ -33,8 +32,8 @@ def _write(table: Table, out: Path | str) -> None:
 def merge_rejected(*, tables: list[str], out: str, fraction_max: float, name: str) -> None:
     """Join the rejection tables of all chunks of data set `name` into `out`.
 
-    Raises ValueError when more than `fraction_max` of all objects (and more than one object, so
-    that a handful of files can lose one) was rejected. `out` is written before that.
+    Raises ValueError when more than `fraction_max` of all objects was rejected; `out` is written
+    before that.
     """
     parts = [Table.read(path, format="ascii.ecsv") for path in tables]
     n_objects = sum(int(part.meta["n_objects"]) for part in parts)
@@ -46,8 +45,7 @@ def merge_rejected(*, tables: list[str], out: str, fraction_max: float, name: st
     merged = vstack(full) if full else empty
     merged.meta["n_objects"] = n_objects
     _write(merged, out)
-    limit = max(math.floor(fraction_max * n_objects), 1)
-    if n_objects and (len(merged) > limit or len(merged) == n_objects):
+    if len(merged) > fraction_max * n_objects:
         examples = "; ".join(f"{row['raw_file']}: {row['reason']}" for row in merged[:3])
         raise ValueError(
             f"{name}: {len(merged)} of {n_objects} raw objects were rejected, more than "

@@ -33,12 +33,14 @@ def encode_variance(variance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     usable = np.isfinite(variance)
     if np.isnan(variance).any() or (variance[usable] <= 0).any():
         raise ValueError("variance is NaN, zero or negative; give unusable pixels +inf")
-    logs = np.log(np.where(usable, variance, 1), dtype=float)
-    low = np.where(usable, logs, np.inf).min(axis=(1, 2))
-    high = np.where(usable, logs, -np.inf).max(axis=(1, 2))
+    logs = np.log(np.where(usable, variance, np.float32(1)), dtype=np.float32)
+    low = np.where(usable, logs, np.inf).min(axis=(1, 2)).astype(float)
+    high = np.where(usable, logs, -np.inf).max(axis=(1, 2)).astype(float)
     low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
     scale = np.maximum(high - low, 1e-9) / (TOP - 1)
-    codes = np.rint((logs - low[:, None, None]) / scale[:, None, None]) + 1
+    above = logs - low[:, None, None].astype(np.float32)
+    codes = np.rint(above / scale[:, None, None].astype(np.float32)) + 1
+    codes = np.clip(codes, 1, TOP)
     return np.where(usable, codes, 0).astype(np.uint16), scale, np.exp(low)
 
 
@@ -57,16 +59,17 @@ def encode_image(
     S/N = softening sinh(STEP_SIGMA (c - zero) / softening); softening 0 means linear.
     """
     usable = np.isfinite(decoded_variance)
-    sigma = np.sqrt(np.where(usable, decoded_variance, 1), dtype=float)
-    steps = np.where(usable, image, 0) / sigma / STEP_SIGMA
+    sigma = np.sqrt(np.where(usable, decoded_variance, np.float32(1)))
+    steps = np.where(usable, image, np.float32(0)) / (sigma * np.float32(STEP_SIGMA))
     low, high = steps.min(axis=(1, 2)), steps.max(axis=(1, 2))
     softening = np.zeros(len(image))
     for page in np.flatnonzero(np.rint(high) - np.rint(low) > TOP):
         softening[page] = _softening(float(low[page]), float(high[page]))
         soft = softening[page] / STEP_SIGMA
         steps[page] = np.arcsinh(steps[page] / soft) * soft
-    zero = np.rint(-steps.min(axis=(1, 2)))
-    return np.rint(steps + zero[:, None, None]).astype(np.uint16), softening, zero
+    zero = np.rint(-steps.min(axis=(1, 2))).astype(float)
+    codes = np.rint(steps + zero[:, None, None].astype(np.float32))
+    return np.clip(codes, 0, TOP).astype(np.uint16), softening, zero
 
 
 def _softening(low: float, high: float) -> float:
@@ -105,14 +108,19 @@ class CutoutFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # A chunk whose objects were all rejected still is a readable file: one empty page.
         shape = (max(int(self._first[-1]), 1), self._size, self._size)
-        self._pages = tifffile.memmap(
+        pages = tifffile.memmap(
             self._partial,
             shape=shape,
-            dtype=np.uint16,
+            dtype="<u2",
+            byteorder="<",
             photometric="minisblack",
             metadata=None,
             description="{}",
         )
+        self._offset = int(pages.offset)
+        del pages
+        # Written by seek, not through the map: mapped pages would count as memory in use.
+        self._file = open(self._partial, "r+b")
         return self
 
     def write(self, rows: np.ndarray, image: np.ndarray, variance: np.ndarray) -> None:
@@ -122,24 +130,37 @@ class CutoutFile:
         seen = decode_variance(codes_v, scale_v, zero_v)
         codes_i, soft_i, zero_i = encode_image(image[flags], seen)
         bands = flags.sum(axis=1)
-        within = np.concatenate([np.arange(count) for count in bands] or [np.empty(0)]).astype(int)
-        pages = np.repeat(self._first[rows], bands) + within
-        self._pages[pages], self._scale[pages], self._zero[pages] = codes_i, soft_i, zero_i
-        pages = pages + np.repeat(bands, bands)
-        self._pages[pages], self._scale[pages], self._zero[pages] = codes_v, scale_v, zero_v
+        ends = np.cumsum(bands)
+        for row, start, stop in zip(rows, ends - bands, ends, strict=True):
+            first, middle, last = self._first[row] + np.array([0, 1, 2]) * (stop - start)
+            self._file.seek(self._offset + int(first) * 2 * self._size**2)
+            self._file.write(codes_i[start:stop].astype("<u2").tobytes())
+            self._file.write(codes_v[start:stop].astype("<u2").tobytes())
+            self._scale[first:middle], self._zero[first:middle] = (
+                soft_i[start:stop],
+                zero_i[start:stop],
+            )
+            self._scale[middle:last], self._zero[middle:last] = (
+                scale_v[start:stop],
+                zero_v[start:stop],
+            )
 
     def _header(self) -> str:
+        # Ten distinct strings, however many pages.
+        named = {kind: [f"{kind}:{slot}" for slot in SLOTS] for kind in ("image", "variance")}
         names = [
-            f"{kind}:{slot}"
+            name
             for flags in self._flags
             for kind in ("image", "variance")
-            for slot, flag in zip(SLOTS, flags, strict=True)
+            for name, flag in zip(named[kind], flags, strict=True)
             if flag
         ]
         return json.dumps(
             {
                 "format": FORMAT,
                 "step_sigma": STEP_SIGMA,
+                "size": self._size,
+                "data_offset": self._offset,
                 "page": names,
                 "scale": self._scale.tolist(),
                 "zero": self._zero.tolist(),
@@ -152,9 +173,7 @@ class CutoutFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._pages.flush()
-        del self._pages
+        self._file.close()
         if kind is not None:
             self._partial.unlink(missing_ok=True)
             return
@@ -183,12 +202,17 @@ def read_cutouts(
         )
     scale, zero = np.array(header["scale"]), np.array(header["zero"])
     variance_page = np.array([name.startswith("variance") for name in header["page"]], dtype=bool)
-    stored = tifffile.memmap(tiff, mode="r")
-    pages = stored.reshape(-1, *stored.shape[-2:])
+    side, page_bytes = int(header["size"]), 2 * int(header["size"]) ** 2
     for start in range(0, len(table), batch):
         stop = min(start + batch, len(table))
         part = np.arange(first[start], first[stop])
-        codes, is_variance = np.asarray(pages[first[start] : first[stop]]), variance_page[part]
+        with open(tiff, "rb") as stream:
+            stream.seek(header["data_offset"] + int(first[start]) * page_bytes)
+            raw = stream.read(len(part) * page_bytes)
+        if len(raw) < len(part) * page_bytes:
+            raise ValueError(f"{tiff}: ends before page {first[stop]}; make it again")
+        codes = np.frombuffer(raw, "<u2").reshape(len(part), side, side)
+        is_variance = variance_page[part]
         image = np.zeros((stop - start, len(SLOTS), *codes.shape[1:]), np.float32)
         variance = np.full_like(image, np.inf)
         v, i = part[is_variance], part[~is_variance]

@@ -58,7 +58,7 @@ class Cutout:
     def with_metadata(self, **changes: object) -> "Cutout":
         """The same pixels with some metadata fields replaced (and validated again)."""
         values = {name: getattr(self.metadata, name) for name in Metadata.model_fields}
-        return replace(self, metadata=Metadata(**{**values, **changes}))  # type: ignore[arg-type]
+        return replace(self, metadata=Metadata(**{**values, **changes}))
 
 
 @dataclass(frozen=True)

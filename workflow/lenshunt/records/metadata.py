@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lenshunt.records.bands import SLOTS
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION: Literal["2.0"] = "2.0"
 
 LabelSource = Literal[
     "sim:bologna",

@@ -115,6 +115,14 @@ class RecordReader:
         with h5py.File(self.pixels) as file:
             return {name: file["psf"][name][()] for name in file["psf"]}
 
+    def psf_ids(self) -> np.ndarray:
+        """Id of the PSF of every cutout and band, str [n, band], in the table's order."""
+        ids = np.full((len(self.metadata), len(SLOTS)), "", dtype="U20")
+        with h5py.File(self.pixels) as file:
+            for group in file.get("shape", {}).values():
+                ids[group["row"][()]] = group["psf_id"][()].astype(str)
+        return ids
+
     def batches(self, size: int = 128) -> Iterator[CutoutBatch]:
         """Batches of at most `size` cutouts of one shape, in the chunk's order within a shape."""
         psfs = self.psfs()

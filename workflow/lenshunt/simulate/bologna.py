@@ -15,7 +15,8 @@ from lenshunt.simulate.files import (
     write_csv,
     write_plain_fits,
 )
-from lenshunt.simulate.scenes import Scene, paint_scene
+from lenshunt.simulate.impostors import paint_scene
+from lenshunt.simulate.scenes import Scene
 from lenshunt.surveys import survey_named
 
 #: Official folder of each filter.

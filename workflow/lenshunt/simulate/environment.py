@@ -20,7 +20,7 @@ def field_magnitude(rng: np.random.Generator, bright: float, faint: float) -> fl
 
 
 def field_redshift(rng: np.random.Generator, magnitude_i: float) -> float:
-    """A photometric-survey redshift: median 0.0237 x (m - 20.6) x 10 + 0.35, gamma shaped."""
+    """A redshift for a magnitude: median 0.35 at i = 20.6, rising by 0.11 per mag, gamma shaped."""
     median = max(0.15, 0.35 + 0.11 * (magnitude_i - 20.6))
     return float(np.clip(rng.gamma(3.0, median / 2.67), 0.03, 5.0))
 
@@ -68,9 +68,10 @@ def paint_environment(
 
 def paint_satellites(canvas: Canvas, rng: np.random.Generator, deflector: Deflector) -> None:
     """Members of the deflector's group: same redshift, 1.5 to 5 mag fainter, mostly red."""
-    for _ in range(rng.poisson(1.2)):
+    for _ in range(rng.poisson(0.8)):
         distance, angle = rng.uniform(1.0, 9.0), rng.uniform(0, 2 * np.pi)
-        x, y = distance * np.cos(angle), distance * np.sin(angle)
+        x = deflector.light.x + distance * np.cos(angle)
+        y = deflector.light.y + distance * np.sin(angle)
         magnitude = deflector.magnitude_i + rng.uniform(1.5, 5.0)
         sed = float(abs(rng.normal(0.2, 0.5)))
         shape = Sersic(x, y, float(rng.uniform(0.15, 0.6)), round(float(rng.uniform(1, 4)), 1),

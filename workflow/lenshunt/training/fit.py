@@ -52,7 +52,6 @@ def _trainer(training: TrainingConfig, folder: Path, progress: Progress) -> ligh
         strategy="auto" if training.devices == 1 else "ddp_spawn",
         precision=PRECISIONS[training.precision],  # type: ignore[arg-type]
         accumulate_grad_batches=training.accumulate_batches,
-        gradient_clip_val=training.gradient_clip,
         deterministic=training.deterministic,
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         callbacks=[progress, keep_last],

@@ -124,6 +124,11 @@ class Fitting(lightning.LightningModule):
             "lower training.learning_rate if it is every sample"
         )
 
+    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
+        # bf16 needs no scaled gradients, on whose account Lightning refuses a fused optimizer.
+        clip = self.training_config.gradient_clip
+        nn.utils.clip_grad_norm_(self.model.parameters(), clip, foreach=True)
+
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         self.averaged.update_parameters(self.model)

@@ -1,0 +1,147 @@
+"""Non-lenses that look like lenses: companions, alignments, spirals, rings, mergers."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lenshunt.simulate.canvas import Canvas
+from lenshunt.simulate.deflectors import Deflector, draw_deflector, trace_arcs
+from lenshunt.simulate.environment import paint_environment
+from lenshunt.simulate.profiles import (
+    Clumpy,
+    Sersic,
+    draw_clumpy,
+    paint_clumpy,
+    paint_ring,
+    paint_sersic,
+    paint_spiral,
+)
+from lenshunt.simulate.scenes import (
+    Scene,
+    draw_blue_fluxes,
+    draw_source,
+    paint_arcs,
+    paint_deflector,
+    paint_lens,
+)
+
+
+def _around(deflector: Deflector, distance: float, angle: float) -> tuple[float, float]:
+    """Position at a distance (arcsec) and angle (radians) from the deflector's light."""
+    light = deflector.light
+    return light.x + distance * float(np.cos(angle)), light.y + distance * float(np.sin(angle))
+
+
+def paint_plain(canvas: Canvas, rng: np.random.Generator, deflector: Deflector) -> np.ndarray:
+    """The deflector alone."""
+    return paint_deflector(canvas, rng, deflector)
+
+
+def paint_companions(canvas: Canvas, rng: np.random.Generator, deflector: Deflector) -> np.ndarray:
+    """Blue unlensed galaxies around the Einstein radius, of any orientation."""
+    fluxes = paint_deflector(canvas, rng, deflector)
+    blue = draw_blue_fluxes(rng, deflector, canvas.filters)
+    for share in rng.dirichlet(np.full(rng.integers(1, 5), 2.0)):
+        distance = deflector.theta_e * rng.uniform(0.6, 1.8)
+        x, y = _around(deflector, distance, rng.uniform(0, 2 * np.pi))
+        radius = float(np.clip(np.exp(rng.normal(np.log(0.3), 0.4)), 0.08, 0.8))
+        paint_clumpy(canvas, draw_clumpy(rng, x, y, radius), share * blue)
+    return fluxes
+
+
+def paint_alignment(canvas: Canvas, rng: np.random.Generator, deflector: Deflector) -> np.ndarray:
+    """One edge-on blue disk beside the galaxy that happens to lie tangentially."""
+    fluxes = paint_deflector(canvas, rng, deflector)
+    blue = draw_blue_fluxes(rng, deflector, canvas.filters)
+    angle = float(rng.uniform(0, 2 * np.pi))
+    x, y = _around(deflector, deflector.theta_e * rng.uniform(0.8, 2.0), angle)
+    radius, q = float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.15, 0.4))
+    body = Sersic(x, y, radius, 1.0, q, angle + np.pi / 2 + float(rng.normal(0, 0.3)))
+    paint_clumpy(canvas, Clumpy(body, ()), blue)
+    return fluxes
+
+
+def paint_single_image(
+    canvas: Canvas, rng: np.random.Generator, deflector: Deflector
+) -> np.ndarray:
+    """A source outside the region of multiple images: sheared, magnified, but one image."""
+    fluxes = paint_deflector(canvas, rng, deflector)
+    blue = draw_blue_fluxes(rng, deflector, canvas.filters)
+    arcs = trace_arcs(canvas, deflector, draw_source(rng, deflector, (1.5, 2.6)))
+    paint_arcs(canvas, arcs, blue)
+    return fluxes
+
+
+def paint_spiral_galaxy(
+    canvas: Canvas, rng: np.random.Generator, deflector: Deflector
+) -> np.ndarray:
+    """A red bulge with blue arms whose size is that of the arcs of a lens."""
+    blue = draw_blue_fluxes(rng, deflector, canvas.filters)
+    fluxes = paint_deflector(canvas, rng, deflector)
+    light, radius = deflector.light, float(deflector.theta_e * rng.uniform(0.8, 1.6))
+    disk = Sersic(light.x, light.y, radius, 1.0, float(rng.uniform(0.4, 1.0)), light.angle)
+    paint_spiral(canvas, disk, rng, blue)
+    return fluxes
+
+
+def paint_ring_galaxy(canvas: Canvas, rng: np.random.Generator, deflector: Deflector) -> np.ndarray:
+    """A ring of star formation around an early-type core."""
+    fluxes = paint_deflector(canvas, rng, deflector)
+    blue = draw_blue_fluxes(rng, deflector, canvas.filters)
+    light, radius = deflector.light, float(deflector.theta_e * rng.uniform(0.7, 1.5))
+    x, y = light.x + float(rng.normal(0, 0.06)), light.y + float(rng.normal(0, 0.06))
+    q, angle = float(rng.uniform(0.55, 1.0)), light.angle + float(rng.normal(0, 0.4))
+    paint_ring(canvas, Sersic(x, y, radius, 1.0, q, angle), rng, blue)
+    return fluxes
+
+
+def paint_merger(canvas: Canvas, rng: np.random.Generator, deflector: Deflector) -> np.ndarray:
+    """Two early-type cores and a curved blue tidal tail."""
+    fluxes = paint_deflector(canvas, rng, deflector, share=0.7)
+    x, y = _around(deflector, rng.uniform(0.7, 2.0), rng.uniform(0, 2 * np.pi))
+    q, position = float(rng.uniform(0.5, 0.95)), float(rng.uniform(0, np.pi))
+    second = Sersic(x, y, float(rng.uniform(0.2, 0.8)), 3.0, q, position)
+    paint_sersic(canvas, second, fluxes * rng.uniform(0.1, 0.6))
+    blue = draw_blue_fluxes(rng, deflector, canvas.filters)
+    start, span = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.6)
+    shares = rng.dirichlet(np.full(7, 3.0))
+    for step, share in zip(np.linspace(0, 1, 7), shares, strict=True):
+        turn = float(start + span * step)
+        x, y = _around(deflector, deflector.theta_e * (1.0 + 0.5 * step), turn)
+        tail = Sersic(x, y, float(rng.uniform(0.15, 0.35)), 1.0, 0.6, turn + np.pi / 2)
+        paint_sersic(canvas, tail, share * blue)
+    return fluxes
+
+
+Painter = Callable[[Canvas, np.random.Generator, Deflector], np.ndarray]
+
+#: Kinds of non-lens: how to paint them (returns the deflector's flux [band]), and their fraction.
+NON_LENSES: dict[str, tuple[Painter, float]] = {
+    "plain": (paint_plain, 0.20),
+    "companions": (paint_companions, 0.22),
+    "alignment": (paint_alignment, 0.12),
+    "single_image": (paint_single_image, 0.12),
+    "spiral": (paint_spiral_galaxy, 0.14),
+    "ring": (paint_ring_galaxy, 0.10),
+    "merger": (paint_merger, 0.10),
+}
+
+
+def paint_non_lens(
+    canvas: Canvas, rng: np.random.Generator, deflector: Deflector, kind: str | None = None
+) -> Scene:
+    """A non-lens of the given kind, or of one drawn by the fractions above."""
+    if kind is None:
+        names = list(NON_LENSES)
+        kind = str(rng.choice(names, p=[NON_LENSES[name][1] for name in names]))
+    fluxes = NON_LENSES[kind][0](canvas, rng, deflector)
+    return Scene(deflector, kind, None, np.zeros(len(canvas.filters)), fluxes)
+
+
+def paint_scene(canvas: Canvas, rng: np.random.Generator, label: int) -> Scene:
+    """A lens (label 1) or a non-lens (label 0) with its environment, light only."""
+    deflector = draw_deflector(rng)
+    paint_environment(canvas, rng, deflector)
+    if label:
+        return paint_lens(canvas, rng, deflector)
+    return paint_non_lens(canvas, rng, deflector)
