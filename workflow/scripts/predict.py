@@ -15,5 +15,4 @@ with logged_to(snakemake.log[0]):
         splits=snakemake.params.splits,
         exclusions=snakemake.input.get("exclusions"),
         out=snakemake.output[0],
-        threads=snakemake.threads,
     )

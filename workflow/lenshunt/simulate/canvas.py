@@ -69,12 +69,22 @@ class Canvas:
         columns = slice(*np.searchsorted(self._axis, (x - half_size, x + half_size)))
         dx = (self._axis[columns] - np.float32(x))[None, :]
         dy = (self._axis[rows] - np.float32(y))[:, None]
-        return Patch(rows, columns, *np.broadcast_arrays(dx, dy), step=self.fine)
+        wide, tall = np.broadcast_arrays(dx, dy)
+        return Patch(rows, columns, wide, tall, self.fine)
 
     def paint(self, patch: Patch, light: np.ndarray, flux_njy: np.ndarray) -> None:
         """Add `light` [h, w] (fraction of the flux per fine pixel) times `flux_njy` [band]."""
         for band, flux in enumerate(flux_njy):
             self.light[band, patch.rows, patch.columns] += np.float32(flux) * light
+
+    def paint_coarse(self, light: np.ndarray, flux_njy: np.ndarray) -> None:
+        """Add `light` [y, x] given on the image's own pixels (fraction of the flux per pixel)."""
+        step = self.oversample
+        fine = np.repeat(np.repeat(light, step, axis=0), step, axis=1) / np.float32(step**2)
+        edge = (self.light.shape[1] - fine.shape[0]) // 2
+        part = slice(edge, edge + fine.shape[0])
+        for band, flux in enumerate(flux_njy):
+            self.light[band, part, part] += np.float32(flux) * fine
 
     def paint_point(self, x: float, y: float, flux_njy: np.ndarray) -> None:
         """Add a point source, shared between its four nearest fine pixels."""
@@ -127,6 +137,6 @@ class Exposure:
         noise = rng.standard_normal(image_njy.shape, dtype=np.float32)
         return (image_njy + sigma * noise).astype(np.float32)
 
-    def variance(self, image_njy: np.ndarray) -> np.ndarray:
+    def variance(self, image_njy: np.ndarray | float) -> np.ndarray:
         """Variance in nJy^2 per pixel of an image without noise."""
         return self.sky_sigma_njy**2 + np.maximum(image_njy, 0.0) / self.electrons_per_njy

@@ -57,8 +57,8 @@ class Deflector:
 
 
 def early_type_magnitude(sigma_km_s: float, z: float, sed: float, scatter_mag: float) -> float:
-    """Observed i magnitude by Faber & Jackson (1976): L ~ sigma^4, M_i = -22.1 at 220 km/s."""
-    absolute = -22.1 - 10.0 * np.log10(sigma_km_s / 220.0) + scatter_mag
+    """Observed i magnitude by Faber & Jackson (1976): L ~ sigma^4, M_i = -22.3 at 220 km/s."""
+    absolute = -22.3 - 10.0 * np.log10(sigma_km_s / 220.0) + scatter_mag
     luminosity_distance = comoving_distance_mpc(z) * (1 + z)
     wavelength = np.array([I_BAND_UM])
     # K correction: the observed band sees the spectrum at lambda / (1 + z)
@@ -68,13 +68,13 @@ def early_type_magnitude(sigma_km_s: float, z: float, sed: float, scatter_mag: f
 
 def draw_deflector(
     rng: np.random.Generator,
-    theta_e_range: tuple[float, float] = (0.5, 3.0),
-    z_lens_range: tuple[float, float] = (0.2, 0.8),
+    theta_e_range: tuple[float, float] = (0.65, 3.0),
+    z_lens_range: tuple[float, float] = (0.15, 0.7),
     slope_scatter: float = 0.0,
 ) -> Deflector:
     """A massive galaxy drawn by its velocity dispersion and the redshifts of lens and source."""
     while True:
-        sigma = float(rng.normal(235.0, 50.0))
+        sigma = float(rng.normal(250.0, 50.0))
         z_lens = float(rng.uniform(*z_lens_range))
         z_source = float(z_lens + 0.25 + rng.gamma(3.0, 0.45))
         if sigma < 120 or z_source > 5:

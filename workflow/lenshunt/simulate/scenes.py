@@ -14,7 +14,7 @@ from lenshunt.simulate.profiles import Clumpy, Sersic, draw_clumpy, paint_sersic
 from lenshunt.simulate.seds import SCD, STARBURST, band_fluxes
 
 #: Mean and scatter of log10(blue / total flux in i), and its bounds.
-FLUX_RATIO_LOG = (-0.95, 0.38)
+FLUX_RATIO_LOG = (-0.85, 0.38)
 FLUX_RATIO_BOUNDS = (0.015, 0.75)
 #: Blue light is never brighter than this: sources behind a lens are faint, arcs of 19th mag rare.
 BLUE_BRIGHTEST_MAG = 19.3
