@@ -15,6 +15,7 @@ with logged_to(snakemake.log[0]):
         exclusions=snakemake.input.exclusions,
         model=ModelConfig(**snakemake.params.model),
         training=TrainingConfig(**snakemake.params.training),
+        name=snakemake.wildcards.model,
         seed=int(snakemake.wildcards.seed),
         pretrained=next(iter(snakemake.input.get("pretrained", [])), None),
         threads=snakemake.threads,

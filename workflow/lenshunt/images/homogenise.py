@@ -176,6 +176,7 @@ def _update(
     table.loc[rows, _columns("noise_corr")] = matched.noise_corr
     table.loc[rows, "psf_matched"] = matched.psf_matched
     table.loc[rows, "target_psf_fwhm"] = grid.psf_fwhm_arcsec
+    table.loc[rows, "pixel_scale"] = grid.pixel_scale_arcsec
     table.loc[rows, "psf_residual"] = matched.residual
     table.loc[rows, "quality"] = verdict.quality
     words = []

@@ -52,14 +52,14 @@ def sersic_brightness(dx: np.ndarray, dy: np.ndarray, galaxy: Sersic) -> np.ndar
 
 
 def paint_sersic(canvas: Canvas, galaxy: Sersic, flux_njy: np.ndarray) -> None:
-    """Paint a Sersic galaxy, its cusp integrated over 7 x 7 points per fine pixel."""
+    """Paint a Sersic galaxy, its cusp integrated over 15 x 15 points per fine pixel."""
     patch = canvas.patch(galaxy.x, galaxy.y, TRUNCATION * galaxy.half_light_radius + canvas.fine)
     if patch.empty:
         return
     light = sersic_brightness(patch.dx, patch.dy, galaxy) * np.float32(patch.step**2)
     core = (np.abs(patch.dx) < 3.1 * patch.step) & (np.abs(patch.dy) < 3.1 * patch.step)
     if core.any():
-        offsets = (np.arange(7) - 3) / 7 * patch.step
+        offsets = (np.arange(15) - 7) / 15 * patch.step
         sub_x = patch.dx[core][:, None, None] + offsets
         sub_y = patch.dy[core][:, None, None] + offsets[:, None]
         light[core] = sersic_brightness(sub_x, sub_y, galaxy).mean(axis=(1, 2)) * patch.step**2

@@ -24,9 +24,12 @@ from lenshunt.simulate.seds import ELLIPTICAL, SCD, STARBURST, band_fluxes
 SIZE_PX = 1667
 STARS = 45
 #: Half side of the square around each published image in which its source is ray-traced.
-BOX_ARCSEC = 1.8
+BOX_ARCSEC = 3.0
 #: Unlensed magnitudes of the sources at 0.77 um.
 SOURCE_MAGNITUDES = (25.0, 26.7)
+#: Colours are those of this redshift at most. Some systems have a higher one in the mass model, but
+#: they were found in optical images, which nothing beyond the Lyman break would show.
+COLOUR_REDSHIFT_MAX = 4.0
 #: Half-light radius over the semi-major axis (an rms) of SExtractor, for early types.
 RADIUS_PER_RMS = 2.2
 
@@ -79,9 +82,12 @@ def _paint_systems(
         centre = mean_source(model, image_x, image_y, z)
         source = draw_clumpy(rng, *centre, float(rng.uniform(0.12, 0.3)))
         flux = band_fluxes(
-            float(rng.uniform(*SOURCE_MAGNITUDES)), float(rng.uniform(SCD, STARBURST)), z,
-            canvas.filters, float(rng.normal(0.0, 0.05)),
-        )  # fmt: skip
+            float(rng.uniform(*SOURCE_MAGNITUDES)),
+            float(rng.uniform(SCD, STARBURST)),
+            min(z, COLOUR_REDSHIFT_MAX),
+            canvas.filters,
+            float(rng.normal(0.0, 0.05)),
+        )
         ratio = model.distance_ratio(z)
         brightness = clumpy_brightness(
             (x - ratio * alpha_x).astype(np.float32), (y - ratio * alpha_y).astype(np.float32),
@@ -133,9 +139,10 @@ def _paint_intracluster_light(canvas: Canvas, model: MassModel) -> None:
     paint_sersic(canvas, shape, band_fluxes(18.3, ELLIPTICAL, model.z_lens, canvas.filters))
 
 
-def simulate_field(rng: np.random.Generator, size_px: int = SIZE_PX) -> tuple[Canvas, list]:
-    """Canvas of the field and its sources; also the model's position is its centre."""
-    model = mass_model()
+def simulate_field(
+    rng: np.random.Generator, model: MassModel, size_px: int = SIZE_PX
+) -> tuple[Canvas, list[SkySource]]:
+    """Canvas of the field, centred on the model's reference position, and its sources."""
     canvas = Canvas(size_px, PIXEL_SCALE, FIELD_FILTERS)
     wcs = field_wcs(model.ra0, model.dec0, size_px)
     sources = _paint_members(canvas, rng, model, wcs)
@@ -153,5 +160,5 @@ def write_smacs0723(folder: Path, seed: int) -> None:
     """Write the field below `folder`: two filters, weights, and last the catalogue."""
     rng = np.random.default_rng([seed, 6])
     model = mass_model()
-    canvas, sources = simulate_field(rng)
+    canvas, sources = simulate_field(rng, model)
     write_field(folder, SMACS_NAME, canvas, (model.ra0, model.dec0), sources, rng)

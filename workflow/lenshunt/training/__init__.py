@@ -1,8 +1,8 @@
-"""Pretraining, training and prediction: Lightning module, losses, augmentation, checkpoints."""
+"""Pretraining, training and prediction: Lightning module, losses, augmentation, checkpoints.
 
-from lenshunt.training.checkpoint import load_checkpoint
-from lenshunt.training.predict import predict
-from lenshunt.training.pretrain import pretrain
-from lenshunt.training.train import train
+Names are imported on first use (`__init__.pyi` lists them): a job loads only what it needs.
+"""
 
-__all__ = ["load_checkpoint", "predict", "pretrain", "train"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

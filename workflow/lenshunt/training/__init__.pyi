@@ -1,0 +1,4 @@
+from .checkpoint import load_checkpoint as load_checkpoint
+from .predict import predict as predict
+from .pretrain import pretrain as pretrain
+from .train import train as train
