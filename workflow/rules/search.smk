@@ -17,9 +17,9 @@ def search_model(path):
 use rule predict as predict_search with:
     input:
         checkpoint=search_model("training/{experiment}/{model}-{seed}.ckpt"),
-        indexes=lambda w: shard_index(
-            CONFIG.search[w.search].dataset, search_grid(w.search)
-        ),
+        indexes=lambda w: [
+            shard_index(CONFIG.search[w.search].dataset, search_grid(w.search))
+        ],
     output:
         f"{R}/search/{{search}}/predictions/{{model}}-{{seed}}.parquet",
     log:

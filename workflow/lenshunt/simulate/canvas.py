@@ -37,13 +37,17 @@ def _cubic_weights(t: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Patch:
-    """Part of a canvas: where it is, and its pixel centres relative to an object."""
+    """Part of a canvas: where it is, and its pixel centres relative to an object.
+
+    whole : no side was clipped at the edge of the canvas
+    """
 
     rows: slice
     columns: slice
     dx: np.ndarray
     dy: np.ndarray
     step: float
+    whole: bool
 
     @property
     def empty(self) -> bool:
@@ -82,7 +86,9 @@ class Canvas:
         dx = (self._axis[columns] - np.float32(x))[None, :]
         dy = (self._axis[rows] - np.float32(y))[:, None]
         wide, tall = np.broadcast_arrays(dx, dy)
-        return Patch(rows, columns, wide, tall, self.fine)
+        reach = self._axis[-1]
+        whole = max(abs(x), abs(y)) + half_size <= reach
+        return Patch(rows, columns, wide, tall, self.fine, whole)
 
     def paint(self, patch: Patch, light: np.ndarray, flux_njy: np.ndarray) -> None:
         """Add `light` [h, w] (fraction of the flux per fine pixel) times `flux_njy` [band]."""

@@ -41,28 +41,40 @@ def rotate(dx: np.ndarray, dy: np.ndarray, angle: float) -> tuple[np.ndarray, np
     return cosine * dx + sine * dy, cosine * dy - sine * dx
 
 
-def sersic_brightness(dx: np.ndarray, dy: np.ndarray, galaxy: Sersic) -> np.ndarray:
-    """Fraction of the total flux per square arcsec at offsets from the galaxy's centre."""
+def sersic_brightness(
+    dx: np.ndarray, dy: np.ndarray, galaxy: Sersic, softening_arcsec: float = 0.0
+) -> np.ndarray:
+    """Fraction of the total flux per square arcsec at offsets from the galaxy's centre.
+
+    softening_arcsec : added to the radius in quadrature, so that no sample hits a cusp's peak
+    """
     b, norm = _sersic_constants(galaxy.n)
     along, across = rotate(dx, dy, galaxy.angle)
-    radius = np.sqrt(along**2 + (across / galaxy.q) ** 2) / galaxy.half_light_radius
+    radius = np.sqrt(along**2 + (across / galaxy.q) ** 2 + np.float32(softening_arcsec**2))
+    radius /= galaxy.half_light_radius
     light = np.exp(-b * (radius ** np.float32(1 / galaxy.n) - 1))
     light[radius > TRUNCATION] = 0.0
     return light / np.float32(norm * galaxy.q * galaxy.half_light_radius**2)
 
 
 def paint_sersic(canvas: Canvas, galaxy: Sersic, flux_njy: np.ndarray) -> None:
-    """Paint a Sersic galaxy, its cusp integrated over 15 x 15 points per fine pixel."""
+    """Paint a Sersic galaxy, its cusp integrated over 9 x 9 points per fine pixel."""
     patch = canvas.patch(galaxy.x, galaxy.y, TRUNCATION * galaxy.half_light_radius + canvas.fine)
     if patch.empty:
         return
     light = sersic_brightness(patch.dx, patch.dy, galaxy) * np.float32(patch.step**2)
     core = (np.abs(patch.dx) < 3.1 * patch.step) & (np.abs(patch.dy) < 3.1 * patch.step)
     if core.any():
-        offsets = (np.arange(15) - 7) / 15 * patch.step
+        step = patch.step / 9
+        offsets = (np.arange(9) - 4) * step
         sub_x = patch.dx[core][:, None, None] + offsets
         sub_y = patch.dy[core][:, None, None] + offsets[:, None]
-        light[core] = sersic_brightness(sub_x, sub_y, galaxy).mean(axis=(1, 2)) * patch.step**2
+        # 0.3 of a step: the mean radius of a square cell around its centre is 0.38 of its side
+        fine = sersic_brightness(sub_x, sub_y, galaxy, softening_arcsec=0.3 * step)
+        light[core] = fine.mean(axis=(1, 2)) * patch.step**2
+        if patch.whole and light[core].sum() > 0.05:
+            # the rest of the flux, exactly: no sampling follows the cusp of n = 6 in few pixels
+            light[core] *= (1.0 - light[~core].sum()) / light[core].sum()
     canvas.paint(patch, light, flux_njy)
 
 
