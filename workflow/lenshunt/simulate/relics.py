@@ -36,8 +36,11 @@ CORE_THETA_E = (5.0, 8.0)
 
 
 def cluster_redshift(number: int) -> float:
-    """Redshift of the cluster demo000N: 0.30, 0.37, 0.44, 0.51, then again from 0.30."""
-    return round(0.30 + 0.07 * ((number - 1) % 4), 2)
+    """Redshift of the cluster demo000N: 0.37, 0.39, 0.41, 0.43, then again from 0.37.
+
+    All lie close to the 0.4 that the demo's configuration names for every cluster.
+    """
+    return round(0.37 + 0.02 * ((number - 1) % 4), 2)
 
 
 def cluster_position(number: int) -> tuple[float, float]:
