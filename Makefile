@@ -5,7 +5,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) --resources gpu=1
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test bench lint format schemas install lock clean
+.PHONY: run test bench lint format schemas dag install lock clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --report results/report.html --report-after-run
@@ -30,6 +30,10 @@ format: $(INSTALLED)
 
 schemas: $(INSTALLED)
 	$(VENV)/bin/python -m lenshunt schemas
+
+# The picture of the README, from the rules (needs graphviz).
+dag: $(INSTALLED)
+	$(VENV)/bin/snakemake --rulegraph | sed -n '/^digraph/,$$p' | $(VENV)/bin/python workflow/scripts/draw_dag.py | dot -Tsvg > workflow/dag.svg
 
 install: $(INSTALLED)
 

@@ -56,14 +56,6 @@ def markdown_table(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
-def _pretraining_table(reports: dict[str, str]) -> pd.DataFrame:
-    rows = []
-    for name, path in reports.items():
-        for quantity, numbers in tables.read_json(path)["quantities"].items():
-            rows.append({"backbone": name, "quantity": quantity, **numbers})
-    return pd.DataFrame(rows).round(3)
-
-
 def summary_text(products: Products, seed: int) -> str:
     """The whole summary in Markdown."""
     manifest = pd.read_csv(products.manifest)
@@ -86,7 +78,8 @@ def summary_text(products: Products, seed: int) -> str:
     if products.exclusions:
         parts += ["## Exclusions\n", markdown_table(tables.exclusion_table(products.exclusions))]
     if products.pretraining:
-        parts += ["## Pretraining\n", markdown_table(_pretraining_table(products.pretraining))]
+        parts += ["## Pretraining\n"]
+        parts += [markdown_table(tables.pretraining_table(products.pretraining))]
     for name, path in products.metrics.items():
         parts += [f"## Metrics: {name}\n", METRICS_NOTE + "\n"]
         parts += [markdown_table(tables.metrics_table(path))]

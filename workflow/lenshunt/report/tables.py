@@ -116,6 +116,24 @@ def shard_table(indexes: Mapping[tuple[str, str], str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def pretraining_table(reports: Mapping[str, str]) -> pd.DataFrame:
+    """What each pretrained backbone has learned, on the test split: redshifts, R^2 per value."""
+    rows = []
+    for name, path in reports.items():
+        learned = read_json(path)
+        redshift = learned["redshift"]
+        row = {
+            "backbone": name,
+            "test galaxies": learned["n"],
+            "sigma_NMAD": _number(redshift["sigma_nmad"]),
+            "bias": _number(redshift["bias"]),
+            "outliers": _number(redshift["outlier_fraction"]),
+        }
+        row |= {f"R^2 {value}": _number(r2) for value, r2 in learned["r_squared"].items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def metrics_table(path: str) -> pd.DataFrame:
     """Main metrics of one experiment, all test objects of each data set, with 95 % intervals."""
     metrics = pd.read_csv(path)

@@ -1,0 +1,115 @@
+"""Partial reruns: exactly what depends on a change runs again, and nothing else."""
+
+import os
+import re
+
+import pytest
+
+pytestmark = pytest.mark.slow
+TINY = ("--configfile", "tiny.yaml")
+
+#: Jobs downstream of one data set of experiment `space` (one model, one chunk).
+DOWNSTREAM_OF_CASTLES = {
+    "manifest": 1,
+    "records": 1,
+    "rejected": 1,
+    "psf_kernels": 1,
+    "homogenise": 1,
+    "psf_figure": 1,
+    "splits": 1,
+    "shards": 1,
+    "exclusions": 1,
+    "train": 1,
+    "predict": 1,
+    "calibrate": 1,
+    "fuse": 1,
+    "metrics": 1,
+    "evaluation_figure": 5,
+    "training_curves": 1,
+    "split_figure": 1,
+    "label_sources": 1,
+    "provenance": 1,
+    "summary": 1,
+}
+
+
+def castles_files(root):
+    return sorted((root / "results/demo/castles/images").glob("*.fits"))
+
+
+def test_a_run_ends_with_report_and_summary(tiny_run):
+    report = (tiny_run.root / "results/report.html").read_text()
+    assert "Lens Finding Challenge" in report
+    summary = (tiny_run.root / "results/summary.md").read_text()
+    for heading in ("## Data", "## PSF matching", "## Metrics: ground", "## Calibration"):
+        assert heading in summary
+    assert re.search(r"\| bologna_ground \| bologna \| 80 \|", summary)
+
+
+def test_every_figure_is_there_as_pdf_and_png(tiny_run):
+    figures = sorted((tiny_run.root / "results/figures").rglob("*.png"))
+    assert len(figures) >= 15
+    for path in figures:
+        assert path.stat().st_size > 5000, path
+        assert path.with_suffix(".pdf").exists()
+
+
+def test_a_second_run_has_nothing_to_do(tiny_run):
+    again = tiny_run.dry_run(*TINY)
+    assert again.jobs == {}
+    assert "Nothing to be done" in again.text
+
+
+def test_touched_raw_files_run_nothing(tiny_run):
+    for path in [*castles_files(tiny_run.root), tiny_run.root / "results/demo/castles/castles.tsv"]:
+        os.utime(path)
+    assert tiny_run.dry_run(*TINY).jobs == {}
+
+
+def test_a_replaced_castles_file_runs_exactly_what_is_downstream(tiny_run):
+    first, second = castles_files(tiny_run.root)[:2]
+    kept = first.read_bytes()
+    try:
+        first.write_bytes(second.read_bytes())
+        plan = tiny_run.dry_run(*TINY)
+    finally:
+        first.write_bytes(kept)
+    assert plan.jobs == DOWNSTREAM_OF_CASTLES
+    others = r"galaxiesml|bologna|sdss|relics|ground"
+    assert [message for message in plan.messages if re.search(others, message)] == []
+    assert tiny_run.dry_run(*TINY).jobs == {}
+
+
+@pytest.fixture
+def changed_code(tiny_run):
+    """Append a comment to a library file of the copy, and take it back."""
+    changed = {}
+
+    def change(name: str):
+        path = tiny_run.root / "workflow/lenshunt" / name
+        changed[path] = path.read_text()
+        path.write_text(changed[path] + "\n# a change\n")
+        return tiny_run.dry_run(*TINY)
+
+    yield change
+    for path, text in changed.items():
+        path.write_text(text)
+
+
+def test_a_change_in_figures_draws_again_and_trains_nothing(changed_code):
+    jobs = changed_code("figures/style.py").jobs
+    assert {"psf_figure", "evaluation_figure", "training_curves", "overlay"} <= set(jobs)
+    assert not {"records", "homogenise", "shards", "pretrain", "train", "predict"} & set(jobs)
+
+
+def test_a_change_in_training_trains_again_and_reads_nothing(changed_code):
+    jobs = changed_code("training/augment.py").jobs
+    assert jobs["train"] == 2
+    assert {"pretrain", "predict", "metrics", "summary"} <= set(jobs)
+    assert not {"demo_castles", "records", "homogenise", "splits", "shards"} & set(jobs)
+
+
+def test_a_change_in_a_reader_runs_everything_but_the_demo(changed_code):
+    jobs = changed_code("raw/reader.py").jobs
+    assert {"records", "train", "metrics"} <= set(jobs)
+    assert not {name for name in jobs if name.startswith("demo_")}
