@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/paths.smk"
 include: "workflow/rules/raw.smk"
 include: "workflow/rules/records.smk"
 include: "workflow/rules/psf.smk"

@@ -1,34 +1,6 @@
 # The cluster check: candidates on the critical curves of published mass models.
 
 
-def cluster_candidates(wildcards):
-    """Ranked table of the search that scores this cluster, where one does."""
-    search = CONFIG.clusters[wildcards.cluster].search
-    return [f"{R}/candidates/{search}.ecsv"] if search else []
-
-
-def cluster_facts(wildcards):
-    """Files of the mass models of a cluster."""
-    models = CONFIG.clusters[wildcards.cluster].models.values()
-    return [f for m in models for f in (m.potentials, m.images, m.members) if f]
-
-
-def cluster_field(wildcards):
-    """Image and catalogue files of the field in which a cluster lies, where one is given."""
-    dataset = CONFIG.clusters[wildcards.cluster].dataset
-    return ancient(key_files_of(dataset)) if dataset else []
-
-
-def cluster_manifest(wildcards):
-    dataset = CONFIG.clusters[wildcards.cluster].dataset
-    return [f"{R}/provenance/raw/{dataset}.csv"] if dataset else []
-
-
-def cluster_dataset(wildcards):
-    dataset = CONFIG.clusters[wildcards.cluster].dataset
-    return dataset_values(dataset) if dataset else None
-
-
 rule cluster_products:
     input:
         models=cluster_facts,

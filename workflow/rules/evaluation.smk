@@ -1,14 +1,6 @@
 # Calibration per model, fusion, the challenge's metrics with intervals, and their figures.
 
 
-def scored_paths(experiment):
-    """Label -> calibrated predictions of every model and seed, and of their fusion."""
-    return {
-        **run_paths("calibrated", experiment, ".parquet"),
-        "fused": f"{R}/fused/{experiment}.parquet",
-    }
-
-
 rule calibrate:
     input:
         f"{R}/predictions/{{experiment}}/{{model}}-{{seed}}.parquet",

@@ -58,30 +58,6 @@ rule provenance:
         "../scripts/provenance.py"
 
 
-def pretraining_reports():
-    """Name -> what each pretrained backbone in use has learned."""
-    return {
-        f"{e.pretraining}/{MODELS[model].backbone}": (
-            f"{R}/pretraining/{e.pretraining}/{MODELS[model].backbone}.json"
-        )
-        for e in CONFIG.experiments.values()
-        if e.pretraining
-        for model in e.models
-    }
-
-
-def calibration_parameters():
-    """(experiment, model label) -> parameters of every calibration."""
-    return {
-        (name, label): path
-        for name in CONFIG.experiments
-        for label, path in [
-            *run_paths("calibrated", name, ".json").items(),
-            ("fused", f"{R}/fused/{name}.json"),
-        ]
-    }
-
-
 #: What the summary shows: kind -> key -> path.
 SUMMARISED = {
     "metadata": {
@@ -129,13 +105,6 @@ rule summary:
         "Writing the summary page"
     script:
         "../scripts/summary.py"
-
-
-def print_summary():
-    """Print the summary at the end of a run."""
-    path = Path(R) / "summary.md"
-    if path.exists():
-        print(path.read_text())
 
 
 TARGETS += [

@@ -1,19 +1,6 @@
 # Search: unlabelled cutouts scored by every model of an experiment, fused and ranked.
 
 
-def search_grid(search):
-    return CONFIG.experiments[CONFIG.search[search].experiment].grid
-
-
-def search_model(path):
-    """A product of the experiment that a search uses, for the same model and seed."""
-    return lambda w: f"{R}/{path}".format(
-        experiment=CONFIG.search[w.search].experiment,
-        model=w.get("model"),
-        seed=w.get("seed"),
-    )
-
-
 use rule predict as predict_search with:
     input:
         checkpoint=search_model("training/{experiment}/{model}-{seed}.ckpt"),

@@ -34,13 +34,6 @@ rule pretrain:
         "../scripts/pretrain.py"
 
 
-def pretrained_input(wildcards):
-    """The checkpoint that a model starts from, where its experiment names a pretraining."""
-    name = CONFIG.experiments[wildcards.experiment].pretraining
-    backbone = MODELS[wildcards.model].backbone
-    return [f"{R}/pretraining/{name}/{backbone}.ckpt"] if name else []
-
-
 rule train:
     input:
         indexes=lambda w: experiment_indexes(

@@ -1,0 +1,203 @@
+# Paths of every product, by what they are made from.
+from functools import cache
+from pathlib import Path
+
+from lenshunt.provenance import raw_manifest
+from lenshunt.raw.files import key_files, raw_files
+
+# Raw files ------------------------------------------------------------------
+
+
+@cache
+def key_files_of(dataset):
+    return key_files(CONFIG.datasets[dataset])
+
+
+def raw_digest(wildcards):
+    """Digest over the bytes of a data set's raw files; unknown until they have been made."""
+    files = raw_files(CONFIG.datasets[wildcards.dataset])
+    return raw_manifest(files, SHA256_CACHE).digest
+
+
+# Data -----------------------------------------------------------------------
+
+
+def dataset_values(name):
+    """What the records of a data set depend on, as plain values."""
+    return CONFIG.datasets[name].model_dump(
+        exclude={"grids", "made_by", "rejected_fraction_max"}
+    )
+
+
+def chunks_of(dataset):
+    return range(CONFIG.datasets[dataset].chunks)
+
+
+def records(dataset, suffix):
+    """Per-chunk files of a data set's records: pixels.h5, parquet or rejected.ecsv."""
+    return [f"{R}/records/{dataset}/{chunk}.{suffix}" for chunk in chunks_of(dataset)]
+
+
+def cutouts(dataset, grid, suffix):
+    """Per-chunk files of the homogenised cutouts: tif or parquet."""
+    return [
+        f"{R}/cutouts/{grid}/{dataset}/{chunk}.{suffix}" for chunk in chunks_of(dataset)
+    ]
+
+
+def shard_index(dataset, grid):
+    return f"{R}/shards/{grid}/{dataset}/index.json"
+
+
+def made_grids():
+    """Pairs of data set and grid that are made."""
+    return [(name, grid) for name, d in CONFIG.datasets.items() for grid in d.grids]
+
+
+# Training -------------------------------------------------------------------
+
+
+def unique(names):
+    return list(dict.fromkeys(names))
+
+
+def experiment_datasets(name):
+    """Data sets that an experiment trains or is evaluated on."""
+    section = CONFIG.experiments[name]
+    return unique([*section.train, *section.evaluate])
+
+
+def experiment_indexes(name, datasets):
+    return [shard_index(dataset, CONFIG.experiments[name].grid) for dataset in datasets]
+
+
+def exclusion_datasets(name):
+    """All data sets whose overlap matters to an experiment, its pretraining included."""
+    pretraining = CONFIG.experiments[name].pretraining
+    more = CONFIG.pretraining[pretraining].datasets if pretraining else []
+    return unique([*experiment_datasets(name), *more])
+
+
+def pretraining_overlaps(name):
+    """The data sets of a pretraining and of every experiment that starts from it."""
+    users = [n for n, e in CONFIG.experiments.items() if e.pretraining == name]
+    more = [dataset for user in users for dataset in experiment_datasets(user)]
+    return unique([*CONFIG.pretraining[name].datasets, *more])
+
+
+def trained(experiment):
+    """Pairs of model and seed of an experiment."""
+    section = CONFIG.experiments[experiment]
+    return [(model, seed) for model in section.models for seed in section.seeds]
+
+
+def run_paths(kind, experiment, suffix):
+    """Label -> path of one product of every model and seed of an experiment."""
+    return {
+        f"{model}-{seed}": f"{R}/{kind}/{experiment}/{model}-{seed}{suffix}"
+        for model, seed in trained(experiment)
+    }
+
+
+def training_values(*layers):
+    return merged_training(CONFIG.training.model_dump(), *layers).model_dump()
+
+
+def model_of_backbone(backbone):
+    """The first model, by name, of a backbone family: it stands for the family's architecture."""
+    return next(
+        MODELS[name] for name in sorted(MODELS) if MODELS[name].backbone == backbone
+    )
+
+
+def pretrained_input(wildcards):
+    """The checkpoint that a model starts from, where its experiment names a pretraining."""
+    name = CONFIG.experiments[wildcards.experiment].pretraining
+    backbone = MODELS[wildcards.model].backbone
+    return [f"{R}/pretraining/{name}/{backbone}.ckpt"] if name else []
+
+
+def scored_paths(experiment):
+    """Label -> calibrated predictions of every model and seed, and of their fusion."""
+    return {
+        **run_paths("calibrated", experiment, ".parquet"),
+        "fused": f"{R}/fused/{experiment}.parquet",
+    }
+
+
+# Search and cluster ----------------------------------------------------------
+
+
+def search_grid(search):
+    return CONFIG.experiments[CONFIG.search[search].experiment].grid
+
+
+def search_model(path):
+    """A product of the experiment that a search uses, for the same model and seed."""
+    return lambda w: f"{R}/{path}".format(
+        experiment=CONFIG.search[w.search].experiment,
+        model=w.get("model"),
+        seed=w.get("seed"),
+    )
+
+
+def cluster_candidates(wildcards):
+    """Ranked table of the search that scores this cluster, where one does."""
+    search = CONFIG.clusters[wildcards.cluster].search
+    return [f"{R}/candidates/{search}.ecsv"] if search else []
+
+
+def cluster_facts(wildcards):
+    """Files of the mass models of a cluster."""
+    models = CONFIG.clusters[wildcards.cluster].models.values()
+    return [f for m in models for f in (m.potentials, m.images, m.members) if f]
+
+
+def cluster_field(wildcards):
+    """Image and catalogue files of the field in which a cluster lies, where one is given."""
+    dataset = CONFIG.clusters[wildcards.cluster].dataset
+    return ancient(key_files_of(dataset)) if dataset else []
+
+
+def cluster_manifest(wildcards):
+    dataset = CONFIG.clusters[wildcards.cluster].dataset
+    return [f"{R}/provenance/raw/{dataset}.csv"] if dataset else []
+
+
+def cluster_dataset(wildcards):
+    dataset = CONFIG.clusters[wildcards.cluster].dataset
+    return dataset_values(dataset) if dataset else None
+
+
+# Report ----------------------------------------------------------------------
+
+
+def pretraining_reports():
+    """Name -> what each pretrained backbone in use has learned."""
+    return {
+        f"{e.pretraining}/{MODELS[model].backbone}": (
+            f"{R}/pretraining/{e.pretraining}/{MODELS[model].backbone}.json"
+        )
+        for e in CONFIG.experiments.values()
+        if e.pretraining
+        for model in e.models
+    }
+
+
+def calibration_parameters():
+    """(experiment, model label) -> parameters of every calibration."""
+    return {
+        (name, label): path
+        for name in CONFIG.experiments
+        for label, path in [
+            *run_paths("calibrated", name, ".json").items(),
+            ("fused", f"{R}/fused/{name}.json"),
+        ]
+    }
+
+
+def print_summary():
+    """Print the summary at the end of a run."""
+    path = Path(R) / "summary.md"
+    if path.exists():
+        print(path.read_text())
