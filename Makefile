@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
-SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) --resources gpu=1
+# One training per GPU at a time; without a GPU, one per core.
+GPUS ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
+SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) --resources gpu=$(if $(filter-out 0,$(GPUS)),$(GPUS),$(CORES))
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run test bench lint format schemas dag install lock clean

@@ -173,6 +173,19 @@ def test_the_overlay_lies_on_the_field_image(cluster, candidates, products, tmp_
         draw_overlay(cluster=wrong, **arguments)
 
 
+def test_the_overlay_title_tells_both_distances_and_knows_what_is_missing(products):
+    numbers = json.loads(json.dumps(products[1]))
+    found = numbers["models"]["mahler2023"]["candidates"]
+    text = overlay._summary(numbers)
+    for kind in ("distance_main", "distance"):
+        assert f'{found[f"median_{kind}_arcsec"]:.1f}" (random ' in text
+        assert f"p = {found[f'p_value_{kind}_arcsec']:.3f}" in text
+    for key in ("median_distance_arcsec", "median_distance_arcsec_random"):
+        found[key] = None
+    found["p_value_distance_arcsec"] = None
+    assert '-" (random -", p = -)' in overlay._summary(numbers)
+
+
 def test_candidates_without_a_position_are_named(candidates, tmp_path):
     table = Table.read(candidates)
     table["ra"][3] = np.nan

@@ -52,3 +52,7 @@ def test_p_values_of_random_candidates_are_uniform(magnitude):
 def test_a_p_value_is_never_zero():
     assert p_value(0.0, np.ones(99)) == 0.01
     assert p_value(2.0, np.ones(99)) == 1.0
+
+
+def test_a_distance_to_no_curve_has_no_p_value():
+    assert np.isnan(p_value(np.nan, np.full(99, np.nan)))

@@ -138,7 +138,7 @@ def test_arcs_painted_on_a_galaxy_do_not_make_the_galaxy_a_lens(tmp_path):
 
 
 def test_a_table_of_known_lenses_is_searched_too(tmp_path):
-    (tmp_path / "lenscat.csv").write_text("name,ra,dec\nJ0000,50.0,0.0\n")
+    (tmp_path / "lenscat.csv").write_text("name,ra,dec\nJ0000,50.0,0.0\nJ0001,,\n")
     found = exclusions(
         tmp_path,
         {"one": [row("a", "test", 50.0 + SECOND), row("b", "test", 51.0)]},

@@ -109,6 +109,33 @@ def test_a_tpr_of_one_keeps_an_interval_of_finite_width():
     assert row["low"] < 0.99
 
 
+@pytest.mark.parametrize("n_lens, n_nonlens", [(1, 1), (9, 200), (200, 9)])
+def test_areas_of_tiny_sets_have_no_interval_and_say_so(n_lens, n_nonlens):
+    labels = np.repeat([1, 0], [n_lens, n_nonlens])
+    scores = np.random.default_rng(0).normal(size=len(labels)) + labels
+    table = metrics(labels, scores, bootstraps=50).loc[["auroc", "auprc", "f_beta_0.001"]]
+    assert table["value"].notna().all()
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert (table["interval"] == "").all()
+    assert table["note"].str.startswith("no interval: a class has fewer than 10").all()
+
+
+def test_classes_that_separate_have_no_interval_of_zero_width():
+    labels = np.repeat([0, 1], 50)
+    row = metrics(labels, labels + np.linspace(0, 0.5, 100), bootstraps=50).loc["auroc"]
+    assert row["value"] == 1.0
+    assert np.isnan(row["low"])
+    assert "every resample" in row["note"]
+
+
+def test_ten_of_each_class_have_an_interval():
+    labels = np.repeat([0, 1], 10)
+    scores = np.random.default_rng(1).normal(size=20) + labels
+    row = metrics(labels, scores, bootstraps=200).loc["auroc"]
+    assert row["low"] < row["value"] < row["high"]
+    assert row["note"] == ""
+
+
 def test_intervals_repeat_with_the_seed_and_change_with_it():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 100)

@@ -132,6 +132,14 @@ def test_the_latex_table_names_what_is_undefined_and_escapes_names(run, tmp_path
     assert r"vit\_small 0 & demo & 10 / 0 & undefined" in text
 
 
+def test_the_latex_table_shows_no_interval_where_there_is_none(run, tmp_path):
+    run({"a": prediction_table(8)})
+    cells = (tmp_path / "m.tex").read_text().splitlines()[4].split(" & ")
+    assert cells[2] == "1 / 1"
+    assert cells[6] in ("$0.000$", "$1.000$")  # AUROC of one pair
+    assert "^{+" in cells[3]  # TPR0 keeps Wilson's
+
+
 def test_a_table_that_is_no_prediction_names_file_and_columns(run):
     with pytest.raises(ValueError, match=r"a\.parquet: no columns .*logit"):
         run({"a": prediction_table(8).drop(columns="logit")})

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from raw_samples import common, read_all
 
+from lenshunt.config import StampsDataset
 from lenshunt.images import aperture_photometry, assess, growth_curve, remove_background
 from lenshunt.images.background import fill_variance
 
@@ -34,6 +36,53 @@ def test_a_bright_extended_galaxy_is_not_taken_for_sky(side, scale_px):
     out, _, _ = remove_background(image, np.ones_like(image))
     radius = np.hypot(*(np.indices((side, side)) - (side - 1) / 2)) < 2 * scale_px
     assert out[:, radius].sum(axis=1).mean() == pytest.approx(galaxy[radius].sum(), rel=0.01)
+
+
+def _crowded(side, seed):
+    """Unit noise, and 30 round sources of 3 px over a sky of 10."""
+    rng = np.random.default_rng(seed)
+    image = _noise((side, side), seed) + 10.0
+    for y, x in rng.uniform(0, side, (30, 2)):
+        radius2 = (np.arange(side)[:, None] - y) ** 2 + (np.arange(side) - x) ** 2
+        image += np.float32(rng.lognormal(2, 1)) * np.exp(-radius2 / 18).astype(np.float32)
+    return image
+
+
+def test_light_of_a_crowded_field_is_not_taken_for_sky():
+    image = np.stack([_crowded(64, seed) for seed in range(40)])
+    _, level, sigma = remove_background(image, np.ones_like(image))
+    assert np.median(level) == pytest.approx(10.0, abs=0.15)
+    assert np.percentile(level, 95) < 10.6
+    assert np.median(sigma) == pytest.approx(1.0, rel=0.05)
+
+
+def test_masked_pixels_on_a_bright_sky_are_not_mistaken_for_a_faint_one():
+    image = _noise((20, 64, 64)) + 1000.0
+    variance = np.ones_like(image)
+    image[:, :, ::3], variance[:, :, ::3] = 0.0, np.inf
+    _, level, _ = remove_background(image, variance)
+    np.testing.assert_allclose(level, 1000.0, atol=0.3)
+
+
+@pytest.mark.real
+def test_no_real_hsc_stamp_is_left_with_a_negative_object_by_its_sky(real_data, tmp_path):
+    # HSC coadds have no sky left; taking the corners of crowded stamps for it made S/N of -5
+    sample = StampsDataset(
+        reader="stamps",
+        images=[str(real_data / "hsc_stamps/*.npz")],
+        size_px=64,
+        **common("hsc", "search"),
+    )
+    levels, snr = [], []
+    for cutout in read_all(sample, tmp_path)[0]:
+        usable = np.where(np.isfinite(cutout.variance), cutout.variance, np.nan)
+        image, level, _ = remove_background(cutout.image, cutout.variance)
+        levels.append(level / np.sqrt(np.nanmedian(usable, axis=(1, 2))))
+        flux, error = aperture_photometry(image, cutout.variance, cutout.metadata.pixel_scale)
+        snr.append(flux / error)
+    assert len(levels) == 27
+    assert np.nanmin(snr) > -2
+    assert np.median(np.abs(levels)) < 0.1
 
 
 def test_a_gradient_across_a_large_image_is_removed():

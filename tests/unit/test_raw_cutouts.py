@@ -148,6 +148,29 @@ def test_a_catalogue_gives_labels_and_metadata(tmp_path):
     assert math.isnan(negative.einstein_radius)
 
 
+def test_a_label_of_the_catalogue_counts_fully_unless_it_says_otherwise(tmp_path):
+    for name in ("a", "b"):
+        extensions(tmp_path / f"{name}.fits")
+    path = catalogue(tmp_path, "name,label,label_source\na,1,obs:lens\nb,-1,unlabelled\n")
+    sample = cutouts(tmp_path / "*.fits", "gri", catalogue=path, role="labelled")
+    lens, unknown = (c.metadata for c in read_all(sample, tmp_path)[0])
+    assert (lens.label, lens.label_confidence) == (1, 1.0)
+    assert (unknown.label, unknown.label_confidence) == (-1, 0.0)
+
+
+def test_keys_are_taken_from_the_extension_before_the_primary_header(tmp_path):
+    primary = fits.PrimaryHDU()
+    primary.header["INSTRUME"], primary.header["SEEING"] = "MegaCam", 0.9
+    header = tan_header(SHAPE, 0.3, 20.0)
+    header["SEEING"] = 1.1
+    planes = [fits.ImageHDU(noise_image(SHAPE), header, name=name) for name in "gri"]
+    fits.HDUList([primary, *planes]).writeto(tmp_path / "a.fits")
+    metadata = read_all(cutouts(tmp_path / "*.fits", "gri"), tmp_path)[0][0].metadata
+    assert (metadata.instrument, metadata.seeing) == ("MegaCam", 1.1)
+    assert metadata.ra == pytest.approx(20.0)
+    assert metadata.pixel_scale == pytest.approx(0.3)
+
+
 def test_an_image_that_the_catalogue_lacks_is_rejected(tmp_path):
     extensions(tmp_path / "a.fits")
     sample = cutouts(tmp_path / "*.fits", "gri", catalogue=catalogue(tmp_path, "name,ra\nb,1\n"))
@@ -181,15 +204,24 @@ def test_seeing_scale_and_saturation_come_from_the_header(tmp_path):
     assert saturated.any()
 
 
-@pytest.mark.parametrize("unit", ["MJy/sr", "uJy"])
+@pytest.mark.parametrize("unit", ["MJy/sr", "uJy", "mJy"])
 def test_flux_density_units_are_taken_from_the_header(tmp_path, unit):
     header = tan_header(SHAPE, 0.031)
     header["BUNIT"], header["PIXAR_SR"] = unit, 2.3e-14
     extensions(tmp_path / "a.fits", ["F150W"], header)
     cutout = read_all(cutouts(tmp_path / "*.fits", ["F150W"], "jwst"), tmp_path)[0][0]
-    njy = {"MJy/sr": 1e15 * 2.3e-14, "uJy": 1e3}[unit]
+    njy = {"MJy/sr": 1e15 * 2.3e-14, "uJy": 1e3, "mJy": 1e6}[unit]
     expected = fits.getdata(tmp_path / "a.fits", 1) * njy
     np.testing.assert_allclose(cutout.image[4], expected, rtol=1e-5)
+
+
+def test_milli_and_mega_jansky_per_steradian_are_not_confused(tmp_path):
+    header = tan_header(SHAPE, 0.031)
+    header["BUNIT"], header["PIXAR_SR"] = "mJy/sr", 2.3e-14
+    extensions(tmp_path / "a.fits", ["F150W"], header)
+    cutouts_read, rejected = read_all(cutouts(tmp_path / "*.fits", ["F150W"], "jwst"), tmp_path)
+    assert not cutouts_read
+    assert "PHOTFLAM" in rejected[0].reason or "BUNIT" in rejected[0].reason
 
 
 def test_a_psf_file_that_is_not_there_is_flagged(tmp_path):

@@ -117,6 +117,12 @@ def test_a_column_that_a_release_lacks_is_missing_data(tmp_path):
     assert math.isnan(metadata.axis_ratio)
 
 
+def test_a_file_without_positions_is_refused_by_name(tmp_path):
+    cutouts, rejected = read_all(dataset(galaxies(tmp_path, 2, dec=None)), tmp_path)
+    assert not cutouts
+    assert "no data set 'dec'" in rejected[0].reason
+
+
 def test_a_damaged_galaxy_costs_only_itself(tmp_path):
     path = galaxies(tmp_path, 3)
     with h5py.File(path, "a") as file:

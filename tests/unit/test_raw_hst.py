@@ -171,6 +171,27 @@ def test_an_impossible_psf_is_refused(bad):
         shipped_psf(bad, "p.fits")
 
 
+def test_of_two_filters_on_one_slot_the_magnitude_is_that_of_the_image(tmp_path):
+    for band, peak in (("F555W", 20.0), ("F606W", 500.0)):
+        fits.writeto(tmp_path / f"{band}.fits", noise_image((40, 40), 1, peak))
+    columns = {"IDENT": ("K", [7, 7]), "BAND": ("5A", ["F606W", "F555W"])}
+    columns |= {"GAL_FILENAME": ("12A", ["F606W.fits", "F555W.fits"])}
+    columns |= {"PSF_FILENAME": ("12A", ["none.fits"] * 2), "MAG": ("D", [21.0, 22.0])}
+    columns |= {key: ("D", [1.0, 1.0]) for key in ("RA", "DEC", "NOISE_VARIANCE")}
+    columns |= {key: ("K", [0, 0]) for key in ("GAL_HDU", "PSF_HDU")}
+    columns |= {"PIXEL_SCALE": ("D", [0.03, 0.03])}
+    table = [fits.Column(key, form, array=array) for key, (form, array) in columns.items()]
+    fits.BinTableHDU.from_columns(table).writeto(tmp_path / "cat.fits")
+    sample = HstGalaxiesDataset(
+        reader="hst_galaxies",
+        catalogues=[str(tmp_path / "cat.fits")],
+        zero_point_ab={"F555W": 25.7, "F606W": 26.5},
+        **common("hst", "search"),
+    )
+    metadata = read_all(sample, tmp_path)[0][0].metadata
+    assert (metadata.bands[1], metadata.magnitude[1]) == ("F606W", 21.0)
+
+
 def test_a_catalogue_band_without_zero_point_is_rejected_with_the_key(real_data, tmp_path):
     sample = galaxies(
         real_data / "hst_galaxies/AEGIS_F814w_catalog.fits", zero_point_ab={"F606W": 26.0}

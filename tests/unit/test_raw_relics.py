@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from astropy.table import Table
@@ -10,6 +11,7 @@ from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
 from lenshunt.raw import READERS
+from lenshunt.raw.relics import _catalogue_facts
 from lenshunt.raw.relics_catalogue import (
     brightest_magnitude,
     is_member,
@@ -102,6 +104,14 @@ def test_a_scanned_field_takes_every_source_on_the_image_without_a_label(tmp_pat
     # 99 and -99 are not magnitudes
     assert math.isnan(cutouts[3].metadata.magnitude[1])
     assert math.isnan(cutouts[4].metadata.magnitude[2])
+
+
+def test_of_two_filters_on_one_slot_the_magnitude_is_that_of_the_image():
+    source = pd.Series({"id": 1.0, "f125w_mag": 22.0, "f160w_mag": 21.0, "f606w_mag": 24.0})
+    facts = _catalogue_facts(source, ("", "F606W", "", "", "F160W"))
+    assert facts["magnitude"][4] == 21.0
+    assert facts["flux"][4] == pytest.approx(10 ** (0.4 * (31.4 - 21.0)))
+    assert _catalogue_facts(source, ("",) * 5)["magnitude"][4] == 22.0
 
 
 def test_a_regular_grid_covers_the_observed_field(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from raw_samples import common, read_all, truncate
 
 from lenshunt.config import StampsDataset
+from lenshunt.raw.crop import crop
 from lenshunt.surveys import moffat_psf
 
 
@@ -61,6 +62,15 @@ def test_the_central_cutout_follows_the_mask_and_marks_what_lies_outside(tmp_pat
     assert cutout.image.shape == (5, 68, 68)
     assert np.isposinf(cutout.variance[0]).sum() == 2 * 68
     assert np.isposinf(cutout.variance[1]).sum() == 2 * 68 + 1
+
+
+@pytest.mark.parametrize("side", [64, 65])
+@pytest.mark.parametrize("place", [(41.5, 42.5), (40.0, 43.0), (45.3, 46.8)])
+def test_a_crop_has_its_middle_within_half_a_pixel_of_the_place(side, place):
+    y, x = np.mgrid[:90, :90].astype(float)
+    for axis, coordinate in ((0, x), (1, y)):
+        cut = crop(coordinate, *place, side)[0]
+        assert abs(cut.mean() - place[axis]) <= 0.5
 
 
 def test_a_truncated_stamp_costs_only_itself(tmp_path):

@@ -183,6 +183,20 @@ def test_a_failed_writer_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_fills_up_at_the_table_leaves_no_file(tmp_path, monkeypatch):
+    def half(table, path, **options):
+        path.write_bytes(b"PAR1")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", half)
+    with (
+        pytest.raises(OSError, match="No space"),
+        RecordWriter(tmp_path / "c.h5", tmp_path / "c.parquet") as writer,
+    ):
+        writer.add(make_cutout())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_same_records_give_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         with RecordWriter(tmp_path / f"{name}.h5", tmp_path / f"{name}.parquet") as writer:

@@ -9,7 +9,6 @@ from training_toy import toy_table
 
 from lenshunt.evaluation import calibrate, evaluate
 from lenshunt.report import tables
-from lenshunt.report.summary import markdown_table
 from lenshunt.training.pretrain import write_report
 from lenshunt.training.regression import TARGETS, regression_report, target_table
 
@@ -63,7 +62,3 @@ def test_a_model_without_a_search_has_no_candidates_to_show(tmp_path):
     assert row["image-plane RMS (arcsec)"] == "0.318"
     assert row["candidates / scanned"] == "no field scanned"
     assert row["p-value"] == row["theta_E at z=2 (arcsec)"] == "-"
-
-
-def test_a_table_without_rows_is_a_sentence():
-    assert markdown_table(tables.pretraining_table({})) == "Nothing to show.\n"

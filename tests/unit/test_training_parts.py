@@ -8,9 +8,10 @@ from training_toy import MemoryLoader, alternating, toy_images, toy_table
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import CONDITIONS
-from lenshunt.training.augment import augment, drop_bands, warp
+from lenshunt.training.augment import augment, drop_bands, random_affine, warp
 from lenshunt.training.balance import class_prior, sampling_weights
-from lenshunt.training.module import learning_rate_factor
+from lenshunt.training.loading import draws_per_epoch
+from lenshunt.training.module import learning_rate_factor, move_averages
 from lenshunt.training.regression import (
     TARGETS,
     TargetScale,
@@ -84,6 +85,19 @@ def test_a_quarter_turn_moves_image_and_variance_alike():
     torch.testing.assert_close(moved_variance, torch.rot90(variance, 1, (2, 3)))
 
 
+@pytest.mark.parametrize("rubbish", [1e9, float("nan")])
+def test_what_lies_under_a_mask_never_spreads_at_any_angle(rubbish):
+    torch.manual_seed(0)
+    image, variance = torch.zeros(50, 2, 32, 32), torch.ones(50, 2, 32, 32)
+    image[:, 0, 14:17, 14:17], variance[:, 0, 14:17, 14:17] = rubbish, torch.inf
+    moved, spread = warp(image, variance, random_affine(50, 32, 2.0, image.device))
+    assert (moved == 0).all()
+    masked = torch.isinf(spread)
+    # The mask grows by the pixels that would draw on it, in its own band alone.
+    assert (masked[:, 0, 8:24, 8:24].sum(dim=(1, 2)) >= 9).all()
+    assert not masked[:, 1, 8:24, 8:24].any()
+
+
 def test_added_noise_is_what_the_variance_says():
     torch.manual_seed(0)
     image = torch.zeros(200, 1, 32, 32)
@@ -151,6 +165,21 @@ def test_the_learning_rate_warms_up_and_ends_at_zero():
     assert rates[-1] == pytest.approx(0.0, abs=1e-12)
 
 
+def test_averaged_weights_follow_the_steps_and_then_the_decay():
+    average = [torch.zeros(3), torch.zeros((), dtype=torch.long)]
+    current = [torch.ones(3), torch.tensor(7)]
+    move_averages(0.99, average, current, torch.tensor(1))
+    # After one step the memory is (1 + 1) / (10 + 1), far below the decay of 0.99.
+    torch.testing.assert_close(average[0], torch.full((3,), 9 / 11))
+    assert average[1] == 7
+    average = [torch.zeros(3)]
+    move_averages(0.99, average, current[:1], torch.tensor(100_000))
+    torch.testing.assert_close(average[0], torch.full((3,), 0.01))
+    average = [torch.zeros(3)]
+    move_averages(0.0, average, current[:1], torch.tensor(5))
+    torch.testing.assert_close(average[0], current[0])
+
+
 def test_statistics_of_a_training_set():
     labels = alternating(40)
     loader = MemoryLoader(toy_table(labels), toy_images(labels))
@@ -167,7 +196,37 @@ def test_a_condition_that_only_lenses_have_is_hidden():
     values = np.ones((20, len(CONDITIONS)), np.float32)
     labels = alternating(20)
     values[labels == 0, CONDITIONS.index("log_1_plus_z")] = np.nan
-    assert telltale_conditions(values, labels) == ("log_1_plus_z",)
+    assert telltale_conditions(values, labels, np.full(20, "hsc")) == ("log_1_plus_z",)
+
+
+def test_a_condition_whose_value_tells_the_label_of_a_small_group_is_hidden():
+    """Lenses in F555W and non-lenses in F606W, beside ten times as many others of one filter."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(["sim:bologna", "survey:hst"], [400, 40])
+    labels = alternating(440)
+    values = rng.normal(size=(440, len(CONDITIONS))).astype(np.float32)
+    wavelength = CONDITIONS.index("log_wavelength_r")
+    values[:, wavelength] = np.where(groups == "sim:bologna", 0.62, 0.592)
+    values[(groups == "survey:hst") & (labels == 1), wavelength] = 0.536
+    assert telltale_conditions(values, labels, groups) == ("log_wavelength_r",)
+
+
+def test_a_filter_of_one_telescopes_lenses_alone_is_hidden_by_the_statistics():
+    lenses = toy_table(np.ones(20, int), prefix="l", bands=("", "F555W", "F814W", "", ""))
+    others = toy_table(np.zeros(20, int), prefix="n", bands=("", "F606W", "F814W", "", ""))
+    labels = np.repeat([1, 0], 20)
+    loader = MemoryLoader(pd.concat([lenses, others], ignore_index=True), toy_images(labels))
+    assert fit_normalisation(loader, loader.table).conditions_hidden == ("log_wavelength_r",)
+
+
+@pytest.mark.parametrize(
+    "samples, devices, draws",
+    [(32, 1, 32), (33, 1, 32), (35, 1, 35), (1, 1, 1), (66, 2, 64), (67, 2, 65)],
+)
+def test_no_epoch_ends_in_a_batch_of_one(samples, devices, draws):
+    training = TrainingConfig(batch_size=16, devices=devices)
+    assert draws_per_epoch(training, samples) == draws
+    assert samples == 1 or draws // devices % 16 != 1
 
 
 def test_no_training_samples_is_an_error():

@@ -159,6 +159,12 @@ def test_four_objects_and_hardly_any_validation_still_train(toy, tmp_path, label
     assert found["epoch"] in (0, 1)
 
 
+@pytest.mark.parametrize("architecture", ["resnet", "film_resnet"])
+def test_one_sample_more_than_a_batch_still_trains(toy, tmp_path, architecture):
+    toy.parts.update(ToySurvey(train=alternating(17)).parts)
+    assert run(tmp_path, architecture=architecture, epochs=1)["epoch"] == 0
+
+
 def test_predictions_have_metadata_logit_model_and_seed(toy, tmp_path):
     run(tmp_path)
     where = paths(tmp_path)

@@ -18,7 +18,7 @@ rule pretrain:
         f"{R}/benchmarks/pretrain/{{pretraining}}/{{backbone}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: 2
+    threads: CONFIG.training.threads + CONFIG.training.workers
     resources:
         mem_mb=mem_mb(6000),
         runtime=minutes(12 * 60),
@@ -50,7 +50,7 @@ rule train:
         f"{R}/benchmarks/train/{{experiment}}/{{model}}-{{seed}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: 2
+    threads: CONFIG.training.threads + CONFIG.training.workers
     resources:
         mem_mb=mem_mb(6000),
         runtime=minutes(12 * 60),
@@ -83,7 +83,7 @@ rule predict:
         f"{R}/benchmarks/predict/{{experiment}}/{{model}}-{{seed}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: 2
+    threads: CONFIG.training.threads + CONFIG.training.workers
     resources:
         mem_mb=mem_mb(4000),
         runtime=minutes(60),

@@ -16,7 +16,7 @@ with logged_to(snakemake.log[0]):
         model=ModelConfig(**snakemake.params.model),
         training=TrainingConfig(**snakemake.params.training),
         seed=snakemake.params.seed,
-        threads=snakemake.threads,
+        threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,
         history=snakemake.output.history,
         report=snakemake.output.learned,

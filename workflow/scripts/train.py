@@ -18,7 +18,7 @@ with logged_to(snakemake.log[0]):
         name=snakemake.wildcards.model,
         seed=int(snakemake.wildcards.seed),
         pretrained=next(iter(snakemake.input.get("pretrained", [])), None),
-        threads=snakemake.threads,
+        threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,
         history=snakemake.output.history,
         log_dir=snakemake.params.log_dir,

@@ -37,7 +37,11 @@ def matched_subsets(stratum: np.ndarray, chosen: np.ndarray, count: int, seed: i
 def p_value(observed: float, random: np.ndarray) -> float:
     """Chance of a random value as small as the observed one or smaller, (1 + n) / (1 + N).
 
+    observed : NaN (no curve to be near to) has no p-value either: NaN
+
     The observed catalogue counts as one of the draws: a p-value is never zero
     (Phipson & Smyth 2010, arXiv:1603.05766).
     """
+    if np.isnan(observed):
+        return float("nan")
     return float((1 + np.sum(random <= observed)) / (1 + random.size))

@@ -32,6 +32,8 @@ class TrainingConfig(Strict):
     """bf16 autocasts the network; simulator and losses stay in float32."""
     deterministic: bool = True
     """The same result, bit by bit, on the same machine."""
+    threads: int = Field(1, ge=1)
+    """CPU threads of one job; without a GPU, more jobs at once beat more threads in each."""
     devices: int = Field(1, ge=1)
     """GPUs per training (DDP when more than one)."""
     workers: int = Field(0, ge=0)

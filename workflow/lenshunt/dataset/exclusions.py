@@ -125,7 +125,8 @@ def _near_known_lens(
         lenses = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path)
         if not {"ra", "dec"} <= set(lenses.columns):
             raise ValueError(f"{path}: known lenses need columns ra and dec, in degrees")
-        there = unit_vectors(lenses["ra"].to_numpy(float), lenses["dec"].to_numpy(float))
+        lenses = lenses[["ra", "dec"]].astype(float).dropna()
+        there = unit_vectors(lenses["ra"].to_numpy(), lenses["dec"].to_numpy())
         if len(here) and len(there):
             distance = cKDTree(there).query(here)[0]
             near[placed[distance <= chord(radius_arcsec)]] = Path(path).name

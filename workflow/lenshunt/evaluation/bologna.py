@@ -52,7 +52,9 @@ def bologna_metrics(
     labels : [n], 1 lens, 0 not; scores : [n], higher is more lens-like, any monotonic scale
     Returns columns metric, value, low, high, interval (which kind), n_lens, n_nonlens, note.
     A value is NaN where it is undefined (one class) or not resolved (too few non-lenses for
-    the false-positive rate); the note then says why. `tpr_at_10fp` counts fewer than ten false
+    the false-positive rate); the note then says why. An area has no interval (NaN) where a class
+    has fewer than 10 objects, or where all resamples agree, as of classes that separate: the
+    bootstrap knows no doubt there. `tpr_at_10fp` counts fewer than ten false
     positives, whatever the number of non-lenses.
     Raises ValueError naming the samples whose score is NaN or infinite.
     """
@@ -69,13 +71,11 @@ def bologna_metrics(
         rows.extend(
             rate_row(name, lens, nonlens, rate, resampled["tpr"]) for name, rate in RATES.items()
         )
-        few = min(len(lens), len(nonlens)) < FEW
-        for name, value in areas(labels, scores).items():
-            low, high = percentile_interval(resampled[name])
-            note = f"interval too narrow: a class has fewer than {FEW} objects" if few else ""
-            if low == high:
-                note = "interval unknown: every resample gives the same"
-            rows.append(_row(name, value, (low, high), BOOTSTRAP, note))
+        fewest = min(len(lens), len(nonlens))
+        rows.extend(
+            _area_row(name, value, resampled[name], fewest)
+            for name, value in areas(labels, scores).items()
+        )
     return _table(rows, len(lens), len(nonlens))
 
 
@@ -128,6 +128,19 @@ def rate_row(
     if allowed < 1:
         row["note"] = f"no false positive allowed with {len(nonlens)} non-lenses"
     return row
+
+
+def _area_row(name: str, value: float, resampled: np.ndarray, fewest: int) -> dict:
+    """An area with its bootstrap interval; without one, and a note, where it would mislead.
+
+    resampled : [b]; fewest : objects of the smaller class
+    """
+    low, high = percentile_interval(resampled)
+    if fewest < FEW:
+        return _row(name, value, note=f"no interval: a class has fewer than {FEW} objects")
+    if low == high:
+        return _row(name, value, note="no interval: every resample gives the same")
+    return _row(name, value, (low, high), BOOTSTRAP)
 
 
 def _count_row(name: str, lens: np.ndarray, nonlens: np.ndarray, allowed: int) -> dict:

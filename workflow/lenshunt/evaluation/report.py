@@ -125,9 +125,11 @@ def latex_table(metrics: pd.DataFrame) -> str:
 
 
 def _latex_cell(row: pd.Series) -> str:
-    """Value with its interval; the word of the note where there is no value."""
+    """Value with its interval, if it has one; the word of the note where there is no value."""
     if np.isnan(row["value"]):
         return str(row["note"]).split(":")[0]
+    if np.isnan(row["low"]):
+        return f"${row['value']:.3f}$"
     up, down = max(0.0, row["high"] - row["value"]), max(0.0, row["value"] - row["low"])
     return f"${row['value']:.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$"
 

@@ -216,21 +216,28 @@ def _legend(
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=3)
 
 
+def _shown(value: float | None, digits: int) -> str:
+    """A number as text; a dash for the None that JSON has in place of NaN."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _distance(found: dict[str, Any], kind: str) -> str:
+    """Median distance of the candidates, that of random subsets, and the p-value."""
+    here, random = (_shown(found[f"median_{kind}_arcsec{end}"], 1) for end in ("", "_random"))
+    return f'{here}" (random {random}", p = {_shown(found[f"p_value_{kind}_arcsec"], 3)})'
+
+
 def _summary(numbers: dict[str, Any]) -> str:
     """One line per mass model: how well it fits, and what the candidates do in it."""
     lines = []
     for name, entry in numbers["models"].items():
-        line = (
-            f'{name}: image-plane RMS {entry["image_plane_rms_arcsec"]:.2f}" '
-            f"({entry['n_images']} images)"
-        )
-        found = entry["candidates"]
+        rms, found = _shown(entry["image_plane_rms_arcsec"], 2), entry["candidates"]
+        line = f'{name}: image-plane RMS {rms}" ({entry["n_images"]} images)'
         if found and found["n_candidates"]:
+            main, nearest = (_distance(found, kind) for kind in ("distance_main", "distance"))
             line += (
-                f"\n{found['n_candidates']} candidates, median distance "
-                f'{found["median_distance_arcsec"]:.1f}" (random '
-                f'{found["median_distance_arcsec_random"]:.1f}", p = '
-                f"{found['p_value_distance_arcsec']:.3f})"
+                f"\n{found['n_candidates']} candidates; median distance to the cluster's own "
+                f"curve {main},\nto any curve, members' included, {nearest}"
             )
         elif found:
             line += f"; no candidate among {found['n_scanned']} scanned objects"

@@ -79,7 +79,9 @@ def _panel(axis: Axes, name: str, tests: dict[str, dict[str, pd.DataFrame]]) -> 
         left = 0.5 / np.sum(labels == 0)
         lowest, drawn = min(lowest, left), True
         # Between two thresholds nothing is reached but the lower one's TPR: steps, not slopes.
-        axis.step(np.maximum(fpr, left), tpr, where="post", lw=1.1, **line_style(position))
+        # Later lines are thinner: two models of one and the same curve are both seen.
+        width = min(2.4, 0.9 + 0.6 * (len(tests) - 1 - position))
+        axis.step(np.maximum(fpr, left), tpr, where="post", lw=width, **line_style(position))
     axis.set_title(f"{name}\n{counts[0]} lenses, {counts[1]} non-lenses")
     if not drawn:
         missing = "non-lens" if counts[0] else "lens"

@@ -137,12 +137,25 @@ def _sky_fault(cutout: Cutout, sigma: np.ndarray) -> str:
     return ""
 
 
-def _described(cutout: Cutout, flux: np.ndarray, error: np.ndarray, finder: PsfFinder) -> Cutout:
-    """The cutout with its PSF, and the metadata that can be measured filled in."""
+def _described(
+    cutout: Cutout, flux: np.ndarray, error: np.ndarray, finder: PsfFinder
+) -> Cutout | Rejected:
+    """The cutout with its PSF, and the metadata that can be measured filled in.
+
+    Rejected where the PSF of a band has no width: no kernel could be made of it.
+    """
     before = cutout.metadata
     band = reference_band(before.band_flags)
     psf, psf_source = finder.psf_of(cutout)
-    width = fwhm_of(psf[band], before.pixel_scale)
+    try:
+        widths = {
+            index: fwhm_of(psf[index], before.pixel_scale)
+            for index, flag in enumerate(before.band_flags)
+            if flag
+        }
+    except ValueError as fault:
+        return Rejected(before.raw_file, before.raw_index, f"{before.raw_file}: {fault}")
+    width = widths[band]
     magnitude, given_flux = np.array(before.magnitude), np.array(before.flux)
     from_catalogue = np.where(np.isnan(given_flux), njy_from_magnitude(magnitude), given_flux)
     final_flux = np.where(np.isnan(from_catalogue), flux, from_catalogue)

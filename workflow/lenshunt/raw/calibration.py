@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from astropy.io import fits
 
+from lenshunt.raw.fits_image import Keywords
 from lenshunt.records import njy_per_count
 from lenshunt.surveys import Survey
 
@@ -12,7 +12,7 @@ from lenshunt.surveys import Survey
 _FLUX_UNITS = {"NJY": 1.0, "UJY": 1e3, "MICROJY": 1e3, "MJY": 1e6, "JY": 1e9, "NANOMAGGY": 3630.78}
 
 
-def hst_zero_point(header: fits.Header, path: str) -> float:
+def hst_zero_point(header: Keywords, path: str) -> float:
     """AB zero point of HST counts per second from PHOTFLAM and PHOTPLAM.
 
     -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408, ACS data handbook, section 5.1. PHOTZPT is the
@@ -26,7 +26,7 @@ def hst_zero_point(header: fits.Header, path: str) -> float:
     return -2.5 * math.log10(values[0]) - 5.0 * math.log10(values[1]) - 2.408
 
 
-def njy_per_hst_count(header: fits.Header, path: str) -> float:
+def njy_per_hst_count(header: Keywords, path: str) -> float:
     """nJy per pixel unit of an HST image; ELECTRONS (not per second) are divided by EXPTIME."""
     unit = str(header.get("BUNIT", "")).strip().upper().replace(" ", "")
     zero_point = hst_zero_point(header, path)
@@ -44,7 +44,7 @@ def njy_per_hst_count(header: fits.Header, path: str) -> float:
 
 
 def njy_per_pixel_unit(
-    header: fits.Header,
+    header: Keywords,
     survey: Survey,
     filter_name: str,
     path: str,
@@ -59,7 +59,8 @@ def njy_per_pixel_unit(
     if survey.zero_point_ab:
         return njy_per_count(survey.zero_point(filter_name, path))
     unit = str(header.get("BUNIT", "")).strip()
-    if unit.upper() == "MJY/SR":
+    # "mJy/sr" differs by case alone
+    if unit in ("MJy/sr", "MJY/SR"):
         area_sr = float(header.get("PIXAR_SR") or 0.0)
         if area_sr <= 0:
             raise KeyError(f"{path}: BUNIT is MJy/sr but the header has no PIXAR_SR")
@@ -70,7 +71,7 @@ def njy_per_pixel_unit(
     return njy_per_hst_count(header, path)
 
 
-def unusable_counts(counts: np.ndarray, header: fits.Header, survey: Survey) -> np.ndarray:
+def unusable_counts(counts: np.ndarray, header: Keywords, survey: Survey) -> np.ndarray:
     """Bool mask of saturated pixels (header SATURATE, else the survey's) and of masked values."""
     bad = ~np.isfinite(counts)
     saturation = header.get("SATURATE", survey.saturation)

@@ -17,11 +17,12 @@ from lenshunt.raw.castles_table import System, find_system, normal_name, read_sy
 from lenshunt.raw.crop import crop
 from lenshunt.raw.files import resolve
 from lenshunt.raw.fits_image import (
+    Keywords,
     celestial_wcs,
     centre_of,
     filter_of,
     image_planes,
-    merged_header,
+    keywords,
     open_fits,
     pixel_scale_of,
     pixels,
@@ -48,7 +49,7 @@ class _File:
     grid: tuple[Any, ...] | None
 
 
-def _filter(dataset: CastlesDataset, path: str, header: fits.Header) -> str:
+def _filter(dataset: CastlesDataset, path: str, header: Keywords) -> str:
     given = dataset.filters.get(Path(path).name)
     return given or filter_of(
         header, path, f"name it under filters of this data set in the config ({Path(path).name})"
@@ -67,7 +68,7 @@ def _inspect(dataset: CastlesDataset, path: str) -> _File:
     try:
         with open_fits(path) as hdus:
             science = _science(hdus, path)
-            header = merged_header(hdus, science)
+            header = keywords(hdus, science)
             filter_name = _filter(dataset, path, header)
             shape = science.shape[-2:]
     except UNREADABLE:
@@ -76,7 +77,7 @@ def _inspect(dataset: CastlesDataset, path: str) -> _File:
     return _File(path, _system_name(path, header, filter_name), filter_name, grid)
 
 
-def _system_name(path: str, header: fits.Header | None, filter_name: str) -> str:
+def _system_name(path: str, header: Keywords | None, filter_name: str) -> str:
     """TARGNAME, else the file name up to its filter, else up to the last underscore."""
     target = "" if header is None else str(header.get("TARGNAME", "")).strip()
     if target:
@@ -86,7 +87,7 @@ def _system_name(path: str, header: fits.Header | None, filter_name: str) -> str
     return stem[:position] if position > 0 else stem.rsplit("_", 1)[0]
 
 
-def _corners(header: fits.Header, shape: tuple[int, int]) -> tuple[float, ...] | None:
+def _corners(header: Keywords, shape: tuple[int, int]) -> tuple[float, ...] | None:
     """Sky position of two opposite corners in units of the pixel; None without a WCS."""
     wcs = celestial_wcs(header)
     scale = pixel_scale_of(header)
@@ -160,6 +161,7 @@ def _cutout(
     arrays, fields = fill_slots([one for one, _ in pairs], paths[0])
     if system is None:
         fields["flags"] = ";".join(filter(None, (fields["flags"], "not_in_table")))
+    wcs = celestial_wcs(header)
     scale = pixel_scale_of(header)
     if scale is None:
         raise KeyError(f"{paths[0]}: no WCS, D001SCAL or CD matrix; add D001SCAL to the header")
@@ -176,16 +178,16 @@ def _cutout(
         instrument=str(header.get("INSTRUME", "")).strip() or "HST",
         survey=dataset.survey,
         seeing=seeing_of(header),
-        **_facts(system, header, arrays["image"].shape[1:]),
+        **_facts(system, wcs, arrays["image"].shape[1:]),
         **fields,
     )
     return Cutout(metadata=metadata, **arrays)
 
 
-def _facts(system: System | None, header: fits.Header, shape: tuple[int, ...]) -> dict[str, Any]:
+def _facts(system: System | None, wcs: WCS | None, shape: tuple[int, ...]) -> dict[str, Any]:
     """Position, lens redshift and half the image separation, from the table where it has them."""
     if system is None:
-        ra, dec = centre_of(header, (shape[0], shape[1]))
+        ra, dec = centre_of(wcs, (shape[0], shape[1]))
         return {"ra": ra, "dec": dec, "label_confidence": 0.9}
     facts: dict[str, Any] = {
         "ra": system.ra,
@@ -201,11 +203,11 @@ def _facts(system: System | None, header: fits.Header, shape: tuple[int, ...]) -
 
 def _plane(
     dataset: CastlesDataset, path: str, survey: Survey, system: System | None
-) -> tuple[Plane, fits.Header]:
+) -> tuple[Plane, Keywords]:
     """One filter in nJy with variance from ERR or WHT, and the header it came with."""
     with open_fits(path) as hdus:
         science = _science(hdus, path)
-        header = merged_header(hdus, science)
+        header = keywords(hdus, science)
         counts = pixels(science, path)
         if counts.ndim != 2:
             raise ValueError(f"{path}: image has {counts.ndim} axes, expected 2")
@@ -240,7 +242,7 @@ def _variance(hdus: fits.HDUList, path: str, shape: tuple[int, ...]) -> np.ndarr
 
 
 def _centre_pixel(
-    header: fits.Header, shape: tuple[int, ...], system: System | None
+    header: Keywords, shape: tuple[int, ...], system: System | None
 ) -> tuple[float, float]:
     """Pixel of the system where the WCS and the table tell and it lies inside; else the middle."""
     wcs: WCS | None = celestial_wcs(header)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from astropy.io import fits
 from astropy.table import Table
 
 from lenshunt.config import CutoutsDataset
@@ -15,9 +14,11 @@ from lenshunt.raw.calibration import njy_per_pixel_unit, unusable_counts
 from lenshunt.raw.companions import psf_path, variance_path
 from lenshunt.raw.files import cutout_groups
 from lenshunt.raw.fits_image import (
+    Keywords,
+    celestial_wcs,
     centre_of,
     image_planes,
-    merged_header,
+    keywords,
     open_fits,
     pixel_scale_of,
     pixels,
@@ -130,7 +131,7 @@ def _cutout(
             "raw_sha256": raw_digest(_all_files(dataset, paths), manifest),
             "label": dataset.label,
             "label_source": dataset.label_source,
-            "label_confidence": 0.0 if dataset.label == -1 else 1.0,
+            "label_confidence": 0.0 if known.get("label", dataset.label) == -1 else 1.0,
             "pixel_scale": _pixel_scale(dataset, header, survey),
             "instrument": str(header.get("INSTRUME", "")).strip() or dataset.survey,
             "survey": dataset.survey,
@@ -144,16 +145,18 @@ def _cutout(
 
 
 def _position(
-    header: fits.Header, shape: tuple[int, ...], known: dict[str, Any], label_source: str
+    header: Keywords, shape: tuple[int, ...], known: dict[str, Any], label_source: str
 ) -> dict[str, float]:
     """Sky position of the centre by the WCS; none for simulated skies, which match nothing."""
+    if "ra" in known and "dec" in known:
+        return {}
     if str(known.get("label_source", label_source)).startswith("sim:"):
         return {}
-    ra, dec = centre_of(header, (shape[1], shape[2]))
+    ra, dec = centre_of(celestial_wcs(header), (shape[1], shape[2]))
     return {"ra": ra, "dec": dec}
 
 
-def _pixel_scale(dataset: CutoutsDataset, header: fits.Header, survey: Survey) -> float:
+def _pixel_scale(dataset: CutoutsDataset, header: Keywords, survey: Survey) -> float:
     """The config's, else the header's, else the survey's, arcsec per pixel."""
     return dataset.pixel_scale_arcsec or pixel_scale_of(header) or survey.pixel_scale_arcsec
 
@@ -170,7 +173,7 @@ def _existing(path: str | None) -> str | None:
 
 
 #: One band of one object: filter, header, counts, variance or None, PSF or None, path.
-_Layer = tuple[str, fits.Header, np.ndarray, np.ndarray | None, np.ndarray | None, str]
+_Layer = tuple[str, Keywords, np.ndarray, np.ndarray | None, np.ndarray | None, str]
 
 
 def _layers(dataset: CutoutsDataset, files: dict[str, str]) -> list[_Layer]:
@@ -192,13 +195,13 @@ def _layers(dataset: CutoutsDataset, files: dict[str, str]) -> list[_Layer]:
 
 def _optional(
     dataset: CutoutsDataset, path: str | None, bands: list[str]
-) -> list[tuple[np.ndarray, fits.Header]] | None:
+) -> list[tuple[np.ndarray, Keywords]] | None:
     return None if path is None else _images(dataset, path, bands)
 
 
 def _images(
     dataset: CutoutsDataset, path: str, bands: list[str]
-) -> list[tuple[np.ndarray, fits.Header]]:
+) -> list[tuple[np.ndarray, Keywords]]:
     """Planes of one file with their headers, one per band in `bands`.
 
     Extensions are taken by name where every band names one, else in order.
@@ -210,12 +213,12 @@ def _images(
         if dataset.layout == "cube":
             cube = pixels(images[0], path)
             cube = cube[None] if cube.ndim == 2 else cube
-            planes = [(counts, merged_header(hdus, images[0])) for counts in cube]
+            planes = [(counts, keywords(hdus, images[0])) for counts in cube]
         else:
             by_name = {hdu.name.upper(): hdu for hdu in images}
             if all(band.upper() in by_name for band in bands):
                 images = [by_name[band.upper()] for band in bands]
-            planes = [(pixels(hdu, path), merged_header(hdus, hdu)) for hdu in images]
+            planes = [(pixels(hdu, path), keywords(hdus, hdu)) for hdu in images]
     if len(planes) != len(bands):
         raise ValueError(
             f"{path}: {len(planes)} image planes for {len(bands)} bands ({', '.join(bands)})"

@@ -46,7 +46,8 @@ def _sizes(dataset: GalaxiesMLDataset) -> list[tuple[str, int, str]]:
 
 def _checked_length(file: h5py.File, path: str) -> int:
     """Number of galaxies of a file with the layout that is expected."""
-    for key in ("image", "object_id"):
+    # without a position nothing could be kept from lying in two splits
+    for key in ("image", "object_id", "ra", "dec"):
         if key not in file:
             raise ValueError(f"{path}: no data set {key!r}; is this a GalaxiesML file?")
     shape = file["image"].shape

@@ -14,7 +14,15 @@ from lenshunt.raw.fits_image import open_fits, pixels
 from lenshunt.raw.planes import Plane, fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf
 from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, no_star_field, raw_digest
-from lenshunt.records import SLOTS, Cutout, Metadata, Rejected, njy_per_count, slot_index
+from lenshunt.records import (
+    SLOTS,
+    Cutout,
+    Metadata,
+    Rejected,
+    filter_named,
+    njy_per_count,
+    slot_index,
+)
 
 star_field = no_star_field
 
@@ -139,7 +147,9 @@ def _cutout(
     )
     magnitude = [float("nan")] * len(SLOTS)
     for stamp in stamps:
-        magnitude[slot_index(stamp.filter_name)] = stamp.values["MAG"]
+        # of two filters on one slot the magnitude is that of the image
+        if filter_named(stamp.filter_name).name in fields["bands"]:
+            magnitude[slot_index(stamp.filter_name)] = stamp.values["MAG"]
     several = identities.count(first.identity) > 1
     suffix = "-" + "-".join(stamp.filter_name for stamp in stamps) if several else ""
     files = list(dict.fromkeys([*_images(stamps), *(stamp.psf_path for stamp in stamps)]))

@@ -11,7 +11,7 @@ from lenshunt.config import RelicsDataset
 from lenshunt.config.datasets import RelicsField
 from lenshunt.provenance import Manifest
 from lenshunt.raw.calibration import unusable_counts
-from lenshunt.raw.crop import crop
+from lenshunt.raw.crop import crop, first_pixel
 from lenshunt.raw.planes import Plane, fill_slots, plane
 from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, raw_digest, reason_of
 from lenshunt.raw.relics_catalogue import (
@@ -22,7 +22,7 @@ from lenshunt.raw.relics_catalogue import (
     read_catalogue,
 )
 from lenshunt.raw.relics_field import FieldImage, FieldImages, open_field
-from lenshunt.records import SLOTS, Cutout, Metadata, Rejected, njy_from_magnitude, slot_index
+from lenshunt.records import SLOTS, Cutout, Metadata, Rejected, filter_named, njy_from_magnitude
 from lenshunt.surveys import Survey, survey_named
 
 
@@ -150,7 +150,7 @@ def _read_field(
             ra=float(target["ra"]),
             dec=float(target["dec"]),
             **common,
-            **_catalogue_facts(target),
+            **_catalogue_facts(target, fields["bands"]),
             **fields,
         )
         return Cutout(metadata=metadata, **arrays)
@@ -166,7 +166,7 @@ def _label(dataset: RelicsDataset) -> dict[str, Any]:
 
 def _reaches_out(target: pd.Series, images: FieldImages, size_px: int) -> bool:
     height, width = images.shape
-    left, bottom = round(target["x"]) - size_px // 2, round(target["y"]) - size_px // 2
+    left, bottom = first_pixel(target["x"], size_px), first_pixel(target["y"], size_px)
     return bool(left < 0 or bottom < 0 or left + size_px > width or bottom + size_px > height)
 
 
@@ -185,9 +185,10 @@ def _plane(image: FieldImage, target: pd.Series, size_px: int, survey: Survey) -
     return plane(image.filter_name, counts, image.njy, variance=variance, unusable=bad)
 
 
-def _catalogue_facts(target: pd.Series) -> dict[str, Any]:
+def _catalogue_facts(target: pd.Series, bands: tuple[str, ...]) -> dict[str, Any]:
     """Photometric redshift, magnitudes, axis ratio of a catalogue source; none of a grid point.
 
+    bands : filter whose image fills each slot; where it is "", any filter of the slot will do
     Catalogue magnitudes are corrected for Galactic extinction, the pixels are not.
     """
     if pd.isna(target.get("id", math.nan)):
@@ -202,9 +203,10 @@ def _catalogue_facts(target: pd.Series) -> dict[str, Any]:
     magnitude = [math.nan] * len(SLOTS)
     for key in target.index:
         if key.endswith("_mag") and key != "bright_mag":
-            slot = slot_index(key.removesuffix("_mag"))
+            known = filter_named(key.removesuffix("_mag"))
+            slot = SLOTS.index(known.slot)
             value = float(observed_magnitude(pd.Series([target[key]]))[0])
-            if math.isnan(magnitude[slot]):
+            if math.isnan(magnitude[slot]) and bands[slot] in ("", known.name):
                 magnitude[slot] = value
     facts["magnitude"] = tuple(magnitude)
     facts["flux"] = tuple(float(njy_from_magnitude(value)) for value in magnitude)

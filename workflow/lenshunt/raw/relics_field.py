@@ -5,15 +5,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.io import fits
 from astropy.wcs import WCS
 
 from lenshunt.config.datasets import RelicsField
 from lenshunt.raw.calibration import njy_per_hst_count
 from lenshunt.raw.fits_image import (
+    Keywords,
     celestial_wcs,
     image_planes,
-    merged_header,
+    keywords,
     open_fits,
     pixel_scale_of,
 )
@@ -29,7 +29,7 @@ class FieldImage:
     weight_path: str | None
     pixels: np.ndarray
     weight: np.ndarray | None
-    header: fits.Header
+    header: Keywords
     njy: float
 
     @property
@@ -105,7 +105,7 @@ def _open_image(
     science = next((hdu for hdu in image_planes(hdus) if hdu.shape and len(hdu.shape) == 2), None)
     if science is None:
         raise ValueError(f"{path}: no 2-D image in the file")
-    header = merged_header(hdus, science)
+    header = keywords(hdus, science)
     weight = None
     if weight_path is not None:
         weight_hdus = image_planes(stack.enter_context(open_fits(weight_path)))

@@ -93,10 +93,16 @@ class RecordWriter:
         for shape in sorted(self._waiting):
             self._flush(shape)
         self._file.close()
-        table = validate_table(table_from_records(self._records), str(self._metadata))
         self._metadata.parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(self._metadata, index=False)
-        self._partial.replace(self._pixels)
+        partial = self._metadata.with_name(self._metadata.name + ".partial")
+        try:
+            table = validate_table(table_from_records(self._records), str(self._metadata))
+            table.to_parquet(partial, index=False)
+            partial.replace(self._metadata)
+            self._partial.replace(self._pixels)
+        finally:
+            partial.unlink(missing_ok=True)
+            self._partial.unlink(missing_ok=True)
 
 
 def read_metadata(path: Path | str) -> pd.DataFrame:

@@ -23,7 +23,8 @@ th {{ background: #f3f3f3; }}
 METRICS_NOTE = (
     "TPR0 is the recall before the first false positive; TPR10 with fewer than ten false "
     "positives, a count, so it depends on the number of non-lenses beside it. Square brackets: "
-    "95 % intervals (bootstrap for areas, Wilson for the rest). "
+    "95 % intervals (bootstrap for areas, none where a class has fewer than ten objects or "
+    "all resamples agree; Wilson for the rest). "
     "*Not resolved*: too few non-lenses for that rate. *Undefined*: one class only."
 )
 

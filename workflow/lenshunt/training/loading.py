@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lenshunt.config import TrainingConfig
 from lenshunt.models import Batch
 
 
@@ -30,6 +31,19 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch with its tensors on `device`."""
     moved: Any = {name: cast(torch.Tensor, values).to(device) for name, values in batch.items()}
     return moved
+
+
+def draws_per_epoch(training: TrainingConfig, n_samples: int) -> int:
+    """Samples drawn in one epoch: as configured, or as many as there are.
+
+    A last batch of one sample is left out: batch normalisation over it is over nothing but its
+    own pixels, and fails where a network has pooled them into one.
+    """
+    draws = training.samples_per_epoch or n_samples
+    per_device = draws // training.devices
+    if per_device > 1 and per_device % training.batch_size == 1:
+        return draws - training.devices
+    return draws
 
 
 class EpochBatches:

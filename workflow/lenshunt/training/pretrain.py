@@ -14,7 +14,7 @@ from lenshunt.models import backbone_state, build_model
 from lenshunt.provenance import file_sha256
 from lenshunt.training.checkpoint import data_digest, save_checkpoint
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
-from lenshunt.training.loading import EpochBatches, Loader, on_device
+from lenshunt.training.loading import EpochBatches, Loader, draws_per_epoch, on_device
 from lenshunt.training.module import Fitting
 from lenshunt.training.regression import TARGETS, Regression, TargetScale, regression_report
 from lenshunt.training.statistics import fit_normalisation
@@ -66,7 +66,8 @@ def pretrain(
         # Nothing here says what a lens is.
         network.get_submodule("heads.logit").requires_grad_(False)
         open_with = partial(open_loader, training=config, **options)
-        drawn = partial(open_with, splits=["train"], shuffle=True)
+        draws = draws_per_epoch(config, len(in_order.table))
+        drawn = partial(open_with, splits=["train"], shuffle=True, samples_per_epoch=draws)
         held_out = partial(open_with, splits=["val_select"]) if len(validation.table) else None
         return Fitting(network, task, config, seed, drawn, held_out)
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import ks_2samp
 
 from lenshunt.models import CONDITIONS, Normalisation, condition_table
 from lenshunt.models.inputs import background_sigma, usable_pixels
 from lenshunt.records import SLOTS
+from lenshunt.training.balance import balance_groups
 
 LOG = logging.getLogger(__name__)
 
@@ -17,6 +19,9 @@ LOG = logging.getLogger(__name__)
 SIGMA_IMAGES = 512
 #: A condition that is known for lenses and non-lenses this differently gives the label away.
 PRESENCE_DIFFERENCE_MAX = 0.2
+#: So does one whose values are distributed this differently (Kolmogorov & Smirnov's distance): a
+#: threshold on it alone would be right for three objects in four.
+VALUE_DIFFERENCE_MAX = 0.5
 
 
 def band_sigmas(loader: Iterable[dict], images: int = SIGMA_IMAGES) -> tuple[np.ndarray, int]:
@@ -40,18 +45,36 @@ def band_sigmas(loader: Iterable[dict], images: int = SIGMA_IMAGES) -> tuple[np.
     return np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma)), size
 
 
-def telltale_conditions(conditions: np.ndarray, labels: np.ndarray) -> tuple[str, ...]:
-    """Conditions whose mere presence tells lenses from non-lenses.
+def telltale_conditions(
+    conditions: np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> tuple[str, ...]:
+    """Conditions that tell lenses from non-lenses without a look at the image.
 
-    For example a redshift that only confirmed lenses have. conditions : [n, m], NaN where missing
+    By their presence, as a redshift that only confirmed lenses have, or by their value, as a
+    filter in which only the lenses of a telescope were observed. Looked for within every group,
+    where a large other one cannot hide it.
+    conditions : [n, m], NaN where missing; labels, groups : [n]
     """
-    if not ((labels == 1).any() and (labels == 0).any()):
-        return ()
-    known = np.isfinite(conditions)
-    gap = np.abs(known[labels == 1].mean(axis=0) - known[labels == 0].mean(axis=0))
-    return tuple(
-        name for name, g in zip(CONDITIONS, gap, strict=True) if g > PRESENCE_DIFFERENCE_MAX
-    )
+    found = np.zeros(conditions.shape[1], bool)
+    for group in np.unique(groups):
+        lens, nonlens = (conditions[(groups == group) & (labels == label)] for label in (1, 0))
+        if len(lens) and len(nonlens):
+            found |= [
+                _tells(a, b)
+                for a, b in zip(lens.T.astype(float), nonlens.T.astype(float), strict=True)
+            ]
+    return tuple(name for name, tells in zip(CONDITIONS, found, strict=True) if tells)
+
+
+def _tells(lens: np.ndarray, nonlens: np.ndarray) -> bool:
+    """Whether a condition of lenses [a] and non-lenses [b], NaN where missing, tells the label."""
+    known_lens, known_nonlens = np.isfinite(lens), np.isfinite(nonlens)
+    if abs(known_lens.mean() - known_nonlens.mean()) > PRESENCE_DIFFERENCE_MAX:
+        return True
+    if not (known_lens.any() and known_nonlens.any()):
+        return False
+    distance = ks_2samp(lens[known_lens], nonlens[known_nonlens], method="asymp").statistic
+    return bool(distance > VALUE_DIFFERENCE_MAX)
 
 
 def fit_normalisation(loader: Iterable[dict], table: pd.DataFrame) -> Normalisation:
@@ -63,9 +86,10 @@ def fit_normalisation(loader: Iterable[dict], table: pd.DataFrame) -> Normalisat
     values = np.where(known, conditions, 0.0).astype(float)
     mean = values.sum(axis=0) / count
     std = np.sqrt(np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count)
-    hidden = telltale_conditions(conditions, table["label"].to_numpy())
+    groups = balance_groups(table).to_numpy(str)
+    hidden = telltale_conditions(conditions, table["label"].to_numpy(), groups)
     if hidden:
-        LOG.warning("conditions hidden, since having them tells the label: %s", ", ".join(hidden))
+        LOG.warning("conditions hidden, since they tell the label: %s", ", ".join(hidden))
     return Normalisation(
         band_sigma_njy=tuple(map(float, sigma)),
         size_px=size,

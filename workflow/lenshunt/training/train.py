@@ -14,7 +14,7 @@ from lenshunt.training.balance import class_prior, sampling_weights
 from lenshunt.training.checkpoint import data_digest, load_checkpoint, save_checkpoint
 from lenshunt.training.classification import Classification
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
-from lenshunt.training.loading import Loader
+from lenshunt.training.loading import Loader, draws_per_epoch
 from lenshunt.training.module import Fitting
 from lenshunt.training.statistics import fit_normalisation
 
@@ -78,7 +78,6 @@ def train(
     dataset.guard_labels(validation.table)
     normalisation = fit_normalisation(in_order, in_order.table)
     weights = sampling_weights(in_order.table, training.source_weights)
-    draws = training.samples_per_epoch or len(in_order.table)
 
     def make(config: TrainingConfig) -> Fitting:
         torch.manual_seed(seed)
@@ -87,7 +86,11 @@ def train(
             load_backbone(network, load_checkpoint(pretrained, "backbone")["state"], pretrained)
         open_with = partial(open_loader, training=config, **options)
         drawn = partial(
-            open_with, splits=["train"], shuffle=True, weights=weights, samples_per_epoch=draws
+            open_with,
+            splits=["train"],
+            shuffle=True,
+            weights=weights,
+            samples_per_epoch=draws_per_epoch(config, len(in_order.table)),
         )
         held_out = partial(open_with, splits=["val_select"]) if len(validation.table) else None
         return Fitting(network, Classification(validation.table), config, seed, drawn, held_out)
