@@ -197,6 +197,21 @@ def test_predictions_have_metadata_logit_model_and_seed(toy, tmp_path):
     np.testing.assert_allclose(found["logit"], again["logit"], atol=1e-5)
 
 
+def test_only_the_test_split_of_a_foreign_data_set_is_scored(toy, tmp_path):
+    run(tmp_path, epochs=1)
+    where = paths(tmp_path)
+    predict(
+        checkpoint=where["checkpoint"],
+        indexes=where["indexes"],
+        splits=["val_calibrate"],
+        test_only=where["indexes"],
+        exclusions=None,
+        out=str(tmp_path / "scores.parquet"),
+    )
+    found = pd.read_parquet(tmp_path / "scores.parquet")
+    assert found["split"].value_counts().to_dict() == {"val_calibrate": 8, "test": 12}
+
+
 def test_predictions_do_not_depend_on_the_orientation_of_an_image(toy, tmp_path):
     run(tmp_path)
     where = paths(tmp_path)

@@ -67,6 +67,12 @@ def experiment_datasets(name):
     return unique([*section.train, *section.evaluate])
 
 
+def evaluated_only(name):
+    """Data sets that an experiment is evaluated on without training on them."""
+    section = CONFIG.experiments[name]
+    return [dataset for dataset in section.evaluate if dataset not in section.train]
+
+
 def experiment_indexes(name, datasets):
     return [shard_index(dataset, CONFIG.experiments[name].grid) for dataset in datasets]
 

@@ -72,7 +72,10 @@ rule predict:
     input:
         checkpoint=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.ckpt",
         indexes=lambda w: experiment_indexes(
-            w.experiment, experiment_datasets(w.experiment)
+            w.experiment, CONFIG.experiments[w.experiment].train
+        ),
+        test_only=lambda w: experiment_indexes(
+            w.experiment, evaluated_only(w.experiment)
         ),
         exclusions=f"{R}/exclusions/{{experiment}}.parquet",
     output:

@@ -13,6 +13,7 @@ with logged_to(snakemake.log[0]):
         checkpoint=snakemake.input.checkpoint,
         indexes=list(snakemake.input.indexes),
         splits=snakemake.params.splits,
+        test_only=list(snakemake.input.get("test_only", [])),
         exclusions=snakemake.input.get("exclusions"),
         out=snakemake.output[0],
     )

@@ -56,10 +56,22 @@ def _cut(path: Path, model: MassModel, half_width_arcsec: float) -> tuple[np.nda
     step = int(np.ceil(size / SIDE_MAX_PX))
     side = (pixels.shape[0] // step) * step
     blocks = pixels[:side, :side].reshape(side // step, step, side // step, step)
-    if step > 1:
-        cut_wcs = cut_wcs[:side:step, :side:step]
-        cut_wcs.array_shape = (side // step, side // step)
-    return blocks.mean(axis=(1, 3)), cut_wcs
+    return blocks.mean(axis=(1, 3)), binned_wcs(cut_wcs, step, side // step)
+
+
+def binned_wcs(wcs: WCS, step: int, side: int) -> WCS:
+    """WCS [side, side] of an image whose pixels are means of `step` x `step` pixels of `wcs`.
+
+    Slicing a WCS by steps leaves a CD matrix as it was (astropy 8.0): it is scaled here.
+    """
+    binned = wcs.deepcopy()
+    binned.wcs.crpix = (wcs.wcs.crpix - 0.5) / step + 0.5
+    if wcs.wcs.has_cd():
+        binned.wcs.cd = wcs.wcs.cd * step
+    else:
+        binned.wcs.cdelt = wcs.wcs.cdelt * step
+    binned.array_shape = (side, side)
+    return binned
 
 
 def _scaled(image: np.ndarray) -> np.ndarray:

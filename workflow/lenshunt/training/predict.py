@@ -1,5 +1,6 @@
 """Score cutouts with a trained model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,10 +95,13 @@ def predict(
     splits: list[str],
     exclusions: str | None,
     out: str,
+    test_only: Sequence[str] = (),
     batch_size: int = 256,
 ) -> None:
     """Write the scores of all cutouts in `splits` as Parquet.
 
+    test_only : indexes of data sets that the model was not trained on; only their split `test`
+        is scored, so that they can neither choose nor calibrate a model.
     Columns: those of the metadata, `split`, `excluded` (on the exclusion list: not to be used
     for calibration), `logit` (mean over eight views), `model`, `seed`.
     """
@@ -107,23 +111,27 @@ def predict(
     model.load_state_dict(content["state"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
-    # The exclusion list marks rows here, it does not remove them.
-    loader = dataset.make_loader(
-        indexes=indexes,
-        splits=splits,
-        exclusions=None,
-        batch_size=batch_size,
-        shuffle=False,
-        seed=0,
-    )
-    check_grid(normalisation, loader, checkpoint)
-    table = loader.table[[*COLUMNS, "split"]].reset_index(drop=True)
+    parts = []
+    for sets, wanted in ((indexes, splits), (list(test_only), ["test"])):
+        if not sets:
+            continue
+        # The exclusion list marks rows here, it does not remove them.
+        loader = dataset.make_loader(
+            indexes=sets,
+            splits=wanted,
+            exclusions=None,
+            batch_size=batch_size,
+            shuffle=False,
+            seed=0,
+        )
+        check_grid(normalisation, loader, checkpoint)
+        scores = predict_logits(model, normalisation, loader, checkpoint)
+        parts.append(loader.table[[*COLUMNS, "split"]].assign(logit=scores))
+    table = pd.concat(parts, ignore_index=True)
     table = table.assign(
-        excluded=marked(table, exclusions),
-        logit=predict_logits(model, normalisation, loader, checkpoint),
-        model=content["name"],
-        seed=content["seed"],
+        excluded=marked(table, exclusions), model=content["name"], seed=content["seed"]
     )
+    table = table[[*COLUMNS, "split", "excluded", "logit", "model", "seed"]]
     target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
