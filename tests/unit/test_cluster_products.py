@@ -61,7 +61,7 @@ def candidates(tmp_path_factory):
 
 def write(cluster, folder, candidates, **values):
     paths = {f"out_{kind}": str(folder / name) for kind, name in KINDS.items()}
-    arguments = {"predictions": None, "dataset": None, "seed": 3} | values
+    arguments = {"dataset": None, "seed": 3} | values
     write_cluster_products(
         cluster=cluster, name="smacs0723", candidates=candidates, **arguments, **paths
     )
@@ -192,10 +192,3 @@ def test_candidates_without_a_position_are_named(candidates, tmp_path):
     table.write(tmp_path / "bad.ecsv", format="ascii.ecsv")
     with pytest.raises(ValueError, match=str(table["sample_id"][3])):
         read_candidates(tmp_path / "bad.ecsv")
-
-
-def test_candidates_of_another_run_are_refused(cluster, candidates, tmp_path):
-    other = Table.read(candidates)[5:].to_pandas()
-    other.to_parquet(tmp_path / "predictions.parquet")
-    with pytest.raises(ValueError, match="different runs"):
-        write(cluster, tmp_path, candidates, predictions=str(tmp_path / "predictions.parquet"))

@@ -1,7 +1,5 @@
 """The summary page says what the products say."""
 
-import json
-
 import pandas as pd
 import pytest
 
@@ -59,22 +57,3 @@ def test_psfs_over_the_gate_are_not_among_the_matched(tmp_path):
     assert row["matched"] == "1 of 2"
     assert row["largest residual of matched"] == "0.10 %"
     assert row["largest residual of all"] == "5.00 %"
-
-
-def test_a_cluster_without_a_scanned_field_says_so(tmp_path):
-    numbers = {
-        "models": {
-            "A": {
-                "n_images": 60,
-                "n_systems": 21,
-                "image_plane_rms_arcsec": 0.3176,
-                "critical_curves": {"9": {"einstein_radius_arcsec": None}},
-                "candidates": None,
-            }
-        }
-    }
-    (tmp_path / "n.json").write_text(json.dumps(numbers))
-    row = tables.cluster_table({"smacs0723": str(tmp_path / "n.json")}).iloc[0]
-    assert row["image-plane RMS (arcsec)"] == "0.318"
-    assert row["theta_E at z=9 (arcsec)"] == "-"
-    assert row["candidates / scanned"] == "no field scanned"

@@ -15,7 +15,6 @@ with logged_to(snakemake.log[0]):
         cluster=Cluster(**snakemake.params.cluster),
         name=snakemake.wildcards.cluster,
         candidates=next(iter(snakemake.input.get("candidates", [])), None),
-        predictions=None,
         dataset=dataset_from(values) if values else None,
         seed=snakemake.params.seed,
         out_numbers=snakemake.output.numbers,

@@ -13,7 +13,7 @@ from lenshunt.cluster.ds9 import region_text, write_regions
 from lenshunt.cluster.maps import write_lens_maps
 from lenshunt.cluster.models import mass_models, shown_field
 from lenshunt.cluster.numbers import Curves, candidate_numbers, model_numbers, places_in_model
-from lenshunt.cluster.scan import no_candidates, read_candidates, scanned_objects
+from lenshunt.cluster.scan import no_candidates, read_candidates
 from lenshunt.config import Cluster, RelicsDataset
 from lenshunt.lensing import MassModel, critical_curves, write_ecsv
 
@@ -79,7 +79,6 @@ def write_cluster_products(
     cluster: Cluster,
     name: str,
     candidates: str | None,
-    predictions: str | None,
     dataset: RelicsDataset | None,
     seed: int,
     out_numbers: str,
@@ -89,20 +88,17 @@ def write_cluster_products(
 ) -> None:
     """Write numbers (JSON), candidates (ECSV), maps (FITS) and regions (DS9) of a cluster.
 
-    candidates : ECSV of a search with every scanned object, or None for the model alone
-    predictions : Parquet of every scanned object, the pool of the random catalogues; the
-        candidate table is the pool where None
+    candidates : ECSV of a search with every scanned object, the pool of the random catalogues;
+        None for the model alone
     """
     shown_field(cluster, dataset)  # a field that does not exist is reported before any work
     models = mass_models(cluster)
     table = no_candidates()
     scanned = None
     if candidates is not None:
-        table = read_candidates(candidates)
-        scanned = scanned_objects(table, predictions)
-        table = table[table["probability_calibrated"] >= cluster.probability_min].reset_index(
-            drop=True
-        )
+        scanned = read_candidates(candidates)
+        probable = scanned["probability_calibrated"] >= cluster.probability_min
+        table = scanned[probable].reset_index(drop=True)
     numbers: dict[str, Any] = {
         "cluster": name,
         "z_sources": list(cluster.z_sources),

@@ -47,24 +47,6 @@ def read_candidates(path: Path | str) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def scanned_objects(candidates: pd.DataFrame, predictions: Path | str | None) -> pd.DataFrame:
-    """Every object that was scored: the predictions table, or the candidate table itself.
-
-    Raises ValueError when a candidate is not among the predictions.
-    """
-    if predictions is None:
-        return candidates
-    scanned = pd.read_parquet(predictions)
-    lost = sorted(set(candidates["sample_id"]) - set(scanned["sample_id"].astype(str)))
-    if lost:
-        raise ValueError(
-            f"{predictions}: {len(lost)} candidates are not among the scanned objects, first "
-            f"{lost[0]}; candidates and predictions come from different runs"
-        )
-    placed = np.isfinite(scanned[["ra", "dec"]].to_numpy(dtype=float)).all(axis=1)
-    return scanned[placed].reset_index(drop=True)
-
-
 def matching_magnitude(scanned: pd.DataFrame) -> tuple[str, np.ndarray]:
     """Name and values [object] of the magnitude that most scanned objects have; NaN for others."""
     known = [name for name in MAGNITUDES if name in scanned]
