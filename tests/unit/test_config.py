@@ -111,6 +111,33 @@ def test_a_scored_field_never_gives_training_samples(name):
         check(values)
 
 
+@pytest.mark.parametrize(("role", "label"), [("negatives", -1), ("labelled", -1), ("search", 1)])
+def test_a_label_that_contradicts_the_role_is_refused(role, label):
+    values = values_of()
+    section = {"reader": "cutouts", "survey": "hsc", "grids": ["ground"], "bands": ["g"]}
+    source = "obs:lens" if label == 1 else "unlabelled"
+    values["datasets"]["own"] = section | {
+        "images": ["*.fits"], "role": role, "label": label, "label_source": source
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=rf"datasets\.own\.label: {label}, but role {role}"):
+        check(values)
+
+
+def test_fractions_of_splits_leave_a_test_split():
+    with pytest.raises(ConfigError, match=r"splits: .*leave nothing to test"):
+        check(values_of() | {"splits": {"train": 0.9, "val": 0.15}})
+
+
+@pytest.mark.parametrize("key", ["train", "seeds"])
+def test_an_entry_of_an_experiment_listed_twice_is_refused(key):
+    values = values_of()
+    values["experiments"]["ground"][key] *= 2
+    with pytest.raises(
+        ConfigError, match=rf"experiments\.ground: .*{key}: an entry is listed twice"
+    ):
+        check(values)
+
+
 def test_a_target_sharper_than_the_data_is_refused():
     values = values_of()
     values["grids"]["ground"] |= {"psf_fwhm_arcsec": 0.3, "unmatched": "error"}

@@ -126,6 +126,13 @@ def test_quoted_headers_and_another_column_order_are_read(tmp_path):
     assert read_all(sample, tmp_path)[0][0].metadata.label == 1
 
 
+def test_a_score_in_place_of_a_label_is_never_cut_to_one(tmp_path):
+    sample = challenge(tmp_path, ["100,0.7,2e-10,90,81", "101,1,2e-10,90,81"])
+    read, rejected = read_all(sample, tmp_path)
+    assert [c.metadata.sample_id for c in read] == ["set-101"]
+    assert "ID 100: is_lens is '0.7', not 0 or 1" in rejected[0].reason
+
+
 def test_a_label_table_without_its_columns_is_an_error_that_names_the_column(tmp_path):
     sample = challenge(tmp_path, ["100,1,2e-10,90,81"], header=HEADER.replace("is_lens", "class"))
     with pytest.raises(ValueError, match=r"labels\.csv: no column is_lens"):

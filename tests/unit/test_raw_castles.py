@@ -156,10 +156,12 @@ def test_a_system_that_the_table_lacks_is_kept_and_flagged(tmp_path):
 def test_weights_are_inverse_variances_and_empty_pixels_unusable(tmp_path):
     table(tmp_path)
     path = image(tmp_path, "HE0435_F814W.fits", err=None)
+    # the noise of the image is 1 per pixel
     weight = np.full(SHAPE, 4.0, np.float32)
     weight[:2] = 0
     fits.append(path, weight, fits.Header({"EXTNAME": "WHT"}))
-    cutout = read_all(dataset(tmp_path), tmp_path)[0][0]
+    sample = dataset(tmp_path, weight_kind="inverse_variance")
+    cutout = read_all(sample, tmp_path)[0][0]
     assert np.isposinf(cutout.variance[2, :2]).all()
     njy = 10 ** (0.4 * (31.4 - 25.947))
     np.testing.assert_allclose(cutout.variance[2, 2:], 0.25 * njy**2, rtol=4e-3)
@@ -190,7 +192,10 @@ def test_a_cutout_is_centred_on_the_system(tmp_path):
         ({"PHOTPLAM": None}, "no PHOTPLAM"),
         ({"BUNIT": "ELECTRONS", "EXPTIME": None}, "no EXPTIME"),
         ({"BUNIT": "JY/BEAM"}, "BUNIT 'JY/BEAM'"),
-        ({"FILTER2": "CLEAR2L"}, r"no FILTER, FILTER1 or FILTER2.*filters of this data set"),
+        ({"BUNIT": None}, r"no BUNIT.*`header` of this data set"),
+        ({"BUNIT": "COUNTS"}, r"no CCDGAIN tells the gain.*`header` of this data set"),
+        ({"FILTER2": "CLEAR2L"}, r"no FILTER, FILTER1 or FILTER2.*`header` of this data set"),
+        ({"FILTER1": "F606W"}, r"names filters F606W and F814W.*`header` of this data set"),
         ({"FILTER2": "F999W"}, "unknown filter 'F999W'"),
     ],
 )
@@ -206,7 +211,7 @@ def test_an_incomplete_header_is_rejected_with_file_key_and_remedy(tmp_path, hea
 def test_a_filter_named_in_the_config_replaces_that_of_the_header(tmp_path):
     table(tmp_path)
     image(tmp_path, "HE0435_a.fits", "CLEAR2L")
-    sample = dataset(tmp_path, filters={"HE0435_a.fits": "F606W"})
+    sample = dataset(tmp_path, header={"HE0435_a.*": {"FILTER": "F606W"}})
     assert read_all(sample, tmp_path)[0][0].metadata.bands[1] == "F606W"
 
 

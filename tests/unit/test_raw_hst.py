@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from raw_samples import common, noise_image, read_all
+from raw_sets import MAKERS
 
 from lenshunt.config import HstGalaxiesDataset, HstLensesDataset
 from lenshunt.raw import raw_files
@@ -190,6 +191,19 @@ def test_of_two_filters_on_one_slot_the_magnitude_is_that_of_the_image(tmp_path)
     )
     metadata = read_all(sample, tmp_path)[0][0].metadata
     assert (metadata.bands[1], metadata.magnitude[1]) == ("F606W", 21.0)
+
+
+def test_one_ident_at_two_places_is_two_galaxies(tmp_path):
+    raw = MAKERS["hst_galaxies"](tmp_path)
+    for band, ra in (("F606W", 0.0001), ("F814W", 359.9999)):
+        path = tmp_path / f"catalogue_{band}.fits"
+        with fits.open(path, mode="update") as hdus:
+            # 0.7 arcsec apart across the meridian, and half a degree
+            hdus[1].data["IDENT"], hdus[1].data["RA"] = [1, 2], [ra, ra / 2]
+    read, rejected = read_all(raw.dataset, tmp_path)
+    assert not rejected
+    names = {c.metadata.sample_id for c in read}
+    assert names == {"set-1", "set-2-F606W", "set-2-F814W"}
 
 
 def test_a_catalogue_band_without_zero_point_is_rejected_with_the_key(real_data, tmp_path):

@@ -3,21 +3,15 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
-from lenshunt.raw import READERS
-from lenshunt.raw.relics import _catalogue_facts
-from lenshunt.raw.relics_catalogue import (
-    brightest_magnitude,
-    is_member,
-    observed_magnitude,
-    read_catalogue,
-)
+from lenshunt.provenance import raw_manifest
+from lenshunt.raw import READERS, raw_files
+from lenshunt.raw.field_objects import photometry
 
 SHAPE = (200, 220)
 SCALE = 0.06
@@ -69,23 +63,6 @@ def dataset(folder, role="negatives", **more):
     return RelicsDataset(reader="relics", fields=fields, **common("hst", role), **settings)
 
 
-@pytest.mark.real
-def test_the_real_catalogue_is_read_by_its_header_lines(real_data):
-    path = next((real_data / "relics").glob("hlsp_*.txt"))
-    table = read_catalogue(str(path))
-    assert table.shape == (10, 73)
-    assert table["id"].tolist() == [39, 57, 3514, 3517, 3527, 3532, 3534, 3540, 3548, 3549]
-    bright = brightest_magnitude(table)
-    assert np.isfinite(bright).all()
-    observed = observed_magnitude(table["f160w_mag"])
-    assert (np.isnan(observed) == (table["f160w_mag"].abs() >= 98)).all()
-    magnitudes = observed_magnitude(table["f814w_mag"])
-    njy = table["f814w_fluxnJy"].to_numpy()
-    good = np.isfinite(magnitudes)
-    np.testing.assert_allclose(31.4 - 2.5 * np.log10(njy[good]), magnitudes[good], atol=2e-3)
-    assert is_member(table, 0.39, str(path)).dtype == bool
-
-
 def test_negatives_are_members_away_from_arcs_and_no_stars(tmp_path):
     cutouts, rejected = read_all(dataset(tmp_path), tmp_path)
     assert not rejected
@@ -107,11 +84,11 @@ def test_a_scanned_field_takes_every_source_on_the_image_without_a_label(tmp_pat
 
 
 def test_of_two_filters_on_one_slot_the_magnitude_is_that_of_the_image():
-    source = pd.Series({"id": 1.0, "f125w_mag": 22.0, "f160w_mag": 21.0, "f606w_mag": 24.0})
-    facts = _catalogue_facts(source, ("", "F606W", "", "", "F160W"))
+    magnitudes = {"F125W": 22.0, "F160W": 21.0, "F606W": 24.0}
+    facts = photometry(magnitudes, ("", "F606W", "", "", "F160W"))
     assert facts["magnitude"][4] == 21.0
     assert facts["flux"][4] == pytest.approx(10 ** (0.4 * (31.4 - 21.0)))
-    assert _catalogue_facts(source, ("",) * 5)["magnitude"][4] == 22.0
+    assert photometry(magnitudes, ("",) * 5)["magnitude"][4] == 22.0
 
 
 def test_a_regular_grid_covers_the_observed_field(tmp_path):
@@ -152,7 +129,10 @@ def test_without_weights_the_variance_is_unknown(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"arcs": None}, "no arc list"), ({"z_cluster": {}}, "no redshift of cluster demo")],
+    [
+        ({"arcs": None}, "neither an arc list nor deflection maps"),
+        ({"z_cluster": {}}, "no redshift of cluster demo"),
+    ],
 )
 def test_negatives_need_an_arc_list_and_a_cluster_redshift(tmp_path, settings, message):
     if "arcs" in settings:
@@ -185,9 +165,65 @@ def test_the_whole_field_is_offered_for_stars(tmp_path):
     assert star_field(sample, cutout.metadata.raw_file, "F105W") is None
 
 
-def test_a_row_that_does_not_fit_the_header_is_named_by_its_line(tmp_path):
+def test_a_broken_row_costs_that_row_and_is_named_by_its_line(tmp_path):
     config = field(tmp_path)
     with open(config["catalogue"], "a") as stream:
         stream.write("8 150.0 2.0\n")
-    with pytest.raises(ValueError, match=r"cat\.txt:21: 3 values"):
-        read_catalogue(config["catalogue"])
+    sample = dataset(tmp_path, fields={"demo": config})
+    cutouts, rejected = read_all(sample, tmp_path)
+    assert [c.metadata.sample_id for c in cutouts] == ["set-demo-1", "set-demo-5"]
+    assert [item.raw_index for item in rejected] == [2]
+    assert "cat.txt:21: 3 values, the other rows have 9" in rejected[0].reason
+    # the rows of a chunk that starts behind the good objects
+    manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
+    assert list(READERS["relics"].read("set", sample, 2, 3, manifest)) == rejected
+
+
+def test_a_cutout_with_an_arc_in_its_corner_is_no_negative(tmp_path):
+    # source 5 is 5.9 arcsec West; the arc 1.3 arcsec from it in x and in y: at 1.84 arcsec
+    # outside the radius, inside the cutout of 48 px = 2.88 arcsec, whose corner is at 2.04
+    config = field(tmp_path, arcs=((-4.6, 1.3),))
+    more = {"fields": {"demo": config}, "arc_radius_arcsec": 1.5}
+    names = [
+        c.metadata.system_id for c in read_all(dataset(tmp_path, size_px=48, **more), tmp_path)[0]
+    ]
+    assert "demo-5" not in names
+    assert "demo-1" in names
+    for other in ({"size_px": 32}, {"size_px": 48, "arcs_inside_cutout": True}):
+        cutouts, _ = read_all(dataset(tmp_path, **more, **other), tmp_path)
+        assert "demo-5" in [c.metadata.system_id for c in cutouts]
+
+
+def test_the_log_counts_what_each_rule_left_out(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="lenshunt.raw.relics"):
+        read_all(dataset(tmp_path), tmp_path)
+    # 7 too faint, 4 behind, 3 a star, 2 on the arc, 6 off the image
+    assert caplog.messages == [
+        "set: field demo: 7 sources; left out: 1 fainter than 24 or without a magnitude, 1 not "
+        "within 0.1 of the cluster's redshift, 1 stars, 1 within 2 arcsec of a known arc, 0 with "
+        "a known arc in the cutout, 1 not observed; 2 taken"
+    ]
+
+
+def test_an_arc_without_a_position_is_named(tmp_path):
+    config = field(tmp_path, arcs=((4.0, 0.5), (math.nan, 1.0)))
+    cutouts, rejected = read_all(dataset(tmp_path, fields={"demo": config}), tmp_path)
+    assert not cutouts
+    assert "arcs.ecsv: row 2 has no position" in rejected[0].reason
+
+
+def test_an_empty_arc_list_says_that_there_are_none(tmp_path):
+    config = field(tmp_path)
+    Table({"ra": np.empty(0), "dec": np.empty(0)}).write(config["arcs"], overwrite=True)
+    cutouts, _ = read_all(dataset(tmp_path, fields={"demo": config}), tmp_path)
+    assert [c.metadata.system_id for c in cutouts] == ["demo-1", "demo-2", "demo-5"]
+
+
+def test_negatives_need_photometric_redshifts_but_a_search_does_not(tmp_path):
+    config = field(tmp_path)
+    path = tmp_path / "cat.txt"
+    path.write_text(path.read_text().replace(" zb", " odds"))
+    sample = dataset(tmp_path, fields={"demo": config})
+    assert "cat.txt: no column 'zb'" in read_all(sample, tmp_path)[1][0].reason
+    cutouts, _ = read_all(sample.model_copy(update={"role": "search"}), tmp_path)
+    assert [c.metadata.z_phot for c in cutouts] == [-1.0] * 5

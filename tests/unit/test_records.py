@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from lenshunt.records import (
     COLUMNS,
@@ -11,12 +12,16 @@ from lenshunt.records import (
     Metadata,
     RecordReader,
     RecordWriter,
+    TableWriter,
     filter_named,
     load_filters,
     magnitude_from_njy,
+    metadata_batches,
     njy_from_magnitude,
     njy_per_count,
+    read_metadata,
     slot_index,
+    tables,
     validate_table,
 )
 from lenshunt.records.metadata import table_from_records
@@ -184,17 +189,69 @@ def test_a_failed_writer_leaves_no_file(tmp_path):
 
 
 def test_a_disk_that_fills_up_at_the_table_leaves_no_file(tmp_path, monkeypatch):
-    def half(table, path, **options):
-        path.write_bytes(b"PAR1")
+    def full(writer, table, **options):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", half)
+    monkeypatch.setattr(parquet.ParquetWriter, "write_table", full)
     with (
         pytest.raises(OSError, match="No space"),
         RecordWriter(tmp_path / "c.h5", tmp_path / "c.parquet") as writer,
     ):
         writer.add(make_cutout())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_is_the_same_bytes_however_its_rows_arrive(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROWS", 7)
+    table = table_from_records([make_metadata(sample_id=f"s{i}") for i in range(40)])
+    for name, step in (("a", 40), ("b", 1), ("c", 9)):
+        with TableWriter(tmp_path / name) as writer:
+            for start in range(0, 40, step):
+                writer.write(table.iloc[start : start + step])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "c").read_bytes()
+    assert parquet.read_metadata(tmp_path / "a").num_row_groups == 6
+    pd.testing.assert_frame_equal(read_metadata(tmp_path / "a"), table)
+    assert [len(part) for part in metadata_batches(tmp_path / "a", rows=15)] == [15, 15, 10]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_a_sample_that_comes_again_in_a_later_row_group_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROWS", 4)
+    names = [f"s{i}" for i in range(10)] + ["s2"]
+    with (
+        pytest.raises(ValueError, match="sample s2 occurs twice"),
+        TableWriter(tmp_path / "t.parquet") as writer,
+    ):
+        writer.write(table_from_records([make_metadata(sample_id=name) for name in names]))
+    assert list(tmp_path.iterdir()) == []
+    table_from_records([make_metadata(sample_id=n) for n in names]).to_parquet(tmp_path / "t")
+    with pytest.raises(ValueError, match=r"sample_id(.|\n)*s2"):
+        read_metadata(tmp_path / "t")
+
+
+def test_samples_whose_hashes_agree_are_not_taken_for_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROWS", 2)
+    monkeypatch.setattr(pd.util, "hash_array", lambda values: np.zeros(len(values), np.uint64))
+    with TableWriter(tmp_path / "t.parquet") as writer:
+        writer.write(table_from_records([make_metadata(sample_id=f"s{i}") for i in range(5)]))
+    assert len(read_metadata(tmp_path / "t.parquet")) == 5
+
+
+def test_some_columns_of_a_table_are_validated_too(tmp_path):
+    table = table_from_records([make_metadata(sample_id=f"s{i}") for i in range(3)])
+    table.to_parquet(tmp_path / "good")
+    columns = ["label", "sample_id", "magnitude_i"]
+    pd.testing.assert_frame_equal(read_metadata(tmp_path / "good", columns), table[columns])
+    table.assign(label=5).to_parquet(tmp_path / "bad")
+    with pytest.raises(ValueError, match="column label"):
+        read_metadata(tmp_path / "bad", columns)
+    table.assign(schema_version="1.0").to_parquet(tmp_path / "old")
+    with pytest.raises(ValueError, match=r"schema 1\.0 found, 2\.0 wanted"):
+        read_metadata(tmp_path / "old", columns)
+    table.drop(columns="label").to_parquet(tmp_path / "less")
+    with pytest.raises(ValueError, match=r"missing columns \['label'\]"):
+        read_metadata(tmp_path / "less", columns)
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path):

@@ -63,6 +63,7 @@ def test_each_number_of_each_survey_has_a_source():
 
 def test_a_survey_without_a_source_for_a_number_is_refused():
     entry = {"pixel_scale_arcsec": 1, "zero_point_ab": {}, "psf_fwhm_arcsec": {}, "moffat_beta": 3}
+    entry["filters"] = ["g"]
     with pytest.raises(ValueError, match="no source for"):
         _survey("x", {**entry, "sources": {"moffat_beta": "y"}}, "surveys.yaml")
 

@@ -47,7 +47,7 @@ rule fetch:
         f"{R}/benchmarks/fetch/{{path}}.tsv"
     wildcard_constraints:
         path=one_of(path.removeprefix("data/") for path in DOWNLOADS),
-    retries: 3
+    retries: 1
     conda:
         f"{ENVS}/data.yaml"
     threads: 1

@@ -1,12 +1,16 @@
 """The typed definition of every configuration file: what a key means, its default, its bounds."""
 
 from lenshunt.config.checks import check_config, models_used
+from lenshunt.config.cutouts import VoteColumns
 from lenshunt.config.datasets import (
+    Bologna2Dataset,
     BolognaDataset,
     CastlesDataset,
     CutoutsDataset,
     Dataset,
+    FieldDataset,
     GalaxiesMLDataset,
+    GalaxyZooDataset,
     HstGalaxiesDataset,
     HstLensesDataset,
     RelicsDataset,
@@ -21,12 +25,15 @@ from lenshunt.config.load import (
 )
 from lenshunt.config.models import ModelConfig, TrainingConfig
 from lenshunt.config.root import (
+    Calipers,
     Cluster,
     Config,
     Demo,
     Experiment,
     Grid,
+    KnownLensRadii,
     MassModel,
+    MatchNegatives,
     Pretraining,
     QualityConfig,
     Search,
@@ -34,7 +41,9 @@ from lenshunt.config.root import (
 )
 
 __all__ = [
+    "Bologna2Dataset",
     "BolognaDataset",
+    "Calipers",
     "CastlesDataset",
     "Cluster",
     "Config",
@@ -43,11 +52,15 @@ __all__ = [
     "Dataset",
     "Demo",
     "Experiment",
+    "FieldDataset",
     "GalaxiesMLDataset",
+    "GalaxyZooDataset",
     "Grid",
     "HstGalaxiesDataset",
     "HstLensesDataset",
+    "KnownLensRadii",
     "MassModel",
+    "MatchNegatives",
     "ModelConfig",
     "Pretraining",
     "QualityConfig",
@@ -56,6 +69,7 @@ __all__ = [
     "SplitConfig",
     "StampsDataset",
     "TrainingConfig",
+    "VoteColumns",
     "check_config",
     "dataset_from",
     "load_model_config",

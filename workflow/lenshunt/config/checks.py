@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 
 from lenshunt.config.datasets import Dataset, RelicsDataset
+from lenshunt.config.field_checks import check_fields
 from lenshunt.config.load import ConfigError, merged_training
 from lenshunt.config.models import ModelConfig
 from lenshunt.config.root import Config, Experiment
-from lenshunt.surveys import survey_named
+from lenshunt.surveys import AUTO, survey_named
 
 POSITIVES_ONLY = ("castles", "hst_lenses")
+#: Readers of FITS files, whose headers can tell the survey.
+AUTO_SURVEY = ("cutouts", "castles", "field", "galaxy_zoo")
 
 
 def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
@@ -21,7 +24,12 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         *_references(config),
         *_roles(config),
         *_scored_fields(config),
+        *check_fields(config),
         *_negatives(config),
+        *_labels(config),
+        *_folds(config),
+        *_matched_negatives(config),
+        *_auto_surveys(config),
         *_target_psfs(config),
     ]
     for name, model in models.items():
@@ -141,8 +149,26 @@ def _negatives(config: Config) -> list[str]:
     return problems
 
 
+def _labels(config: Config) -> list[str]:
+    """Data sets whose one label contradicts their role: nothing of them would be trained on."""
+    wanted = {"negatives": (0,), "labelled": (0, 1), "search": (-1,), "pretrain": (-1,)}
+    return [
+        f"datasets.{name}.label: {label}, but role {dataset.role} gives "
+        f"{' or '.join(map(str, wanted[dataset.role]))}"
+        for name, dataset in config.datasets.items()
+        if (label := getattr(dataset, "label", None)) is not None
+        and getattr(dataset, "catalogue", None) is None
+        and label not in wanted[dataset.role]
+    ]
+
+
 def _telescope(dataset: Dataset) -> str:
-    """hst of hst and hst_wfc3: surveys of one telescope share the part before the underscore."""
+    """hst of hst and hst_wfc3: surveys of one telescope share the part before the underscore.
+
+    Of auto unknown, so that only CASTLES, which is HST's, counts for a telescope.
+    """
+    if dataset.survey == AUTO and dataset.reader == "castles":
+        return "hst"
     return dataset.survey.split("_")[0]
 
 
@@ -153,9 +179,59 @@ def _has_negatives(dataset: Dataset, used: Mapping[str, Dataset]) -> bool:
     )
 
 
+def _folds(config: Config) -> list[str]:
+    folds = config.splits.folds
+    return [
+        f"experiments.{name}.fold: fold {experiment.fold} needs splits.folds > {experiment.fold} "
+        f"(found {folds or 'none'})"
+        for name, experiment in config.experiments.items()
+        if experiment.fold is not None and (folds is None or experiment.fold >= folds)
+    ]
+
+
+def _matched_negatives(config: Config) -> list[str]:
+    problems = []
+    for name, experiment in config.experiments.items():
+        match = experiment.match_negatives
+        if match is None:
+            continue
+        used = {*experiment.train, *experiment.evaluate}
+        for part, names in (("negatives", match.negatives), ("hosts", match.hosts)):
+            problems += [
+                f"experiments.{name}.match_negatives.{part}: {dataset} is not among the data sets "
+                f"of this experiment ({', '.join(sorted(used))})"
+                for dataset in names
+                if dataset not in used
+            ]
+        known = [n for n in match.negatives if n in config.datasets]
+        problems += [
+            f"experiments.{name}.match_negatives.negatives: {dataset} holds lenses only"
+            for dataset in known
+            if config.datasets[dataset].reader in POSITIVES_ONLY
+        ]
+        problems += [
+            f"experiments.{name}.match_negatives.hosts: {dataset} has role negatives, no lenses"
+            for dataset in match.hosts
+            if dataset in config.datasets and config.datasets[dataset].role == "negatives"
+        ]
+    return problems
+
+
+def _auto_surveys(config: Config) -> list[str]:
+    return [
+        f"datasets.{name}.survey: {AUTO} works with the readers {', '.join(AUTO_SURVEY)} only, "
+        f"whose files have headers; name the survey of {dataset.reader}"
+        for name, dataset in config.datasets.items()
+        if dataset.survey == AUTO and dataset.reader not in AUTO_SURVEY
+    ]
+
+
 def _target_psfs(config: Config) -> list[str]:
     problems = []
     for name, dataset in config.datasets.items():
+        # headers tell this survey; a PSF broader than the target is then found when matching
+        if dataset.survey == AUTO:
+            continue
         try:
             fwhm = survey_named(dataset.survey, f"datasets.{name}.survey").psf_fwhm_arcsec
         except KeyError as error:

@@ -5,27 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lenshunt.config.base import Strict
+from lenshunt.config.challenges import Bologna2Dataset, BolognaDataset
+from lenshunt.config.cutouts import CutoutsDataset, GalaxyZooDataset
+from lenshunt.config.section import DatasetSection
 from lenshunt.records import metadata
 
-Role = Literal["pretrain", "labelled", "negatives", "search"]
 
-
-class _Dataset(Strict):
-    survey: str
-    """Name of the survey in resources/surveys.yaml: zero points, PSF, saturation."""
-    role: Role
-    """pretrain (no labels), labelled, negatives (all label 0) or search (no labels, scored)."""
-    grids: list[str] = Field(min_length=1)
-    """Grids on which this data set is made; keys of `grids`."""
-    chunks: int = Field(1, ge=1)
-    """Number of parallel jobs per stage."""
-    rejected_fraction_max: float = Field(0.01, ge=0, le=1)
-    """The run stops when more than this fraction of the raw objects cannot be read."""
-    made_by: Literal["demo", "fetch"] | None = None
-    """The rule that makes or downloads the raw files; none for files that lie there already."""
-
-
-class GalaxiesMLDataset(_Dataset):
+class GalaxiesMLDataset(DatasetSection):
     """GalaxiesML HDF5 files (arXiv:2410.00271); no lens labels."""
 
     reader: Literal["galaxiesml"]
@@ -33,27 +19,10 @@ class GalaxiesMLDataset(_Dataset):
     files: list[str] = Field(min_length=1)
     """HDF5 files, read in this order; the file name tells the official split."""
     half_light_radius_unit: Literal["pixel", "arcsec"] = "pixel"
-    """Unit of the *_half_light_radius and *_petro_rad columns."""
+    """Unit of the *_half_light_radius columns."""
 
 
-class BolognaDataset(_Dataset):
-    """Lens Finding Challenge 1 FITS files and their label table (arXiv:1802.03609)."""
-
-    reader: Literal["bologna"]
-    """The raw format."""
-    labels: str
-    """CSV with ID, is_lens, Einstein_area, numb_pix_lensed_image, flux_lensed_image_in_sigma."""
-    images: str
-    """Folder that holds Band1, Band2, ... (official: Public)."""
-    variant: Literal["ground", "space"]
-    """ground: bands R I G U of 0.2 arcsec/px; space: VIS of 0.1 arcsec/px."""
-    only_present: bool = False
-    """Take only the rows of the table whose images are there (samples of the full set)."""
-    label_source: metadata.LabelSource = "sim:bologna"
-    """Source of the labels."""
-
-
-class CastlesDataset(_Dataset):
+class CastlesDataset(DatasetSection):
     """CASTLES FITS files per system and filter, with the table of systems. Positives only."""
 
     reader: Literal["castles"]
@@ -62,8 +31,16 @@ class CastlesDataset(_Dataset):
     """Glob patterns of FITS files, named SYSTEM_FILTER*.fits or with TARGNAME in the header."""
     table: str
     """TAB separated table of systems: lens name, z_s, z_l, RA, Dec, separation."""
-    filters: dict[str, str] = {}
-    """Filter by file name, for files whose header names none."""
+    header: dict[str, dict[str, str | int | float]] = {}
+    """Header values by glob pattern of file names, for example {"*_F814W.fits": {BUNIT: COUNTS}};
+    they go before those of the files. For what a file lacks or has wrong: FILTER, BUNIT, EXPTIME,
+    PHOTFLAM, PHOTPLAM, PHOTUNIT (DN or ELECTRONS: what PHOTFLAM counts), ATODGAIN, D001SCAL
+    (arcsec), TARGNAME, WHTTYPE; and EXTVER, which chooses among several images: the extension of
+    that EXTVER, or the plane of a cube counted from 1."""
+    weight_kind: Literal["auto", "inverse_variance", "exposure", "rms"] = "auto"
+    """What WHT holds. auto: by header key WHTTYPE, else exposure times where they reach EXPTIME,
+    else inverse variances where they agree with the measured sky noise; weights that are neither
+    are scaled to the sky noise, as exposure times are, and flagged weight_relative."""
     size_px: int | None = Field(None, ge=16)
     """Side of the cutout around the system; the whole image where none."""
     label_source: metadata.LabelSource = "obs:castles"
@@ -81,9 +58,15 @@ class RelicsField(Strict):
     """Source catalogue of the field (the _cat.txt file)."""
     arcs: str | None = None
     """Known arcs and multiple images: ECSV with columns ra, dec in degrees."""
+    deflection_x: str | None = None
+    """Deflection map of a lens model, x in arcsec at D_LS/D_S = 1 (x-arcsec-deflect.fits)."""
+    deflection_y: str | None = None
+    """Deflection map of the same model, y in arcsec (y-arcsec-deflect.fits)."""
+    kappa: str | None = None
+    """Convergence map of the same model; the deflections are checked against it."""
 
 
-class RelicsDataset(_Dataset):
+class RelicsDataset(DatasetSection):
     """RELICS cluster fields (DOI 10.17909/T9SP45): hard negatives, or a field to be searched."""
 
     reader: Literal["relics"]
@@ -93,7 +76,14 @@ class RelicsDataset(_Dataset):
     z_cluster: dict[str, float] = {}
     """Cluster redshift by name, for the choice of members (within 0.1 in zb)."""
     arc_radius_arcsec: float = Field(3.0, ge=0)
-    """Negatives keep this distance from every known arc."""
+    """Negatives keep this distance, from the cutout's centre, to every known arc."""
+    arcs_inside_cutout: bool = False
+    """Take negatives that show a known arc in a corner of the cutout, beyond arc_radius_arcsec."""
+    magnification_max: float = Field(3.0, gt=1)
+    """Where a field has deflection maps: negatives are magnified less than this, as the median
+    over the cutout. A field without an arc list needs the maps."""
+    z_source_max: float = Field(9.0, gt=0)
+    """Source redshift of that magnification."""
     size_px: int = Field(64, ge=16)
     """Side of the cutouts in pixels of the image."""
     magnitude_max: float = 24.0
@@ -104,34 +94,51 @@ class RelicsDataset(_Dataset):
     """Of the negatives; a field of role search is always unlabelled."""
 
 
-class CutoutsDataset(_Dataset):
-    """Any FITS cutouts: one file per object, bands by extension or by file name."""
+FieldColumn = Literal[
+    "name", "ra", "dec", "x", "y", "magnitude", "z_phot", "z_spec", "z_err", "label"
+]
 
-    reader: Literal["cutouts"]
+
+class FieldDataset(DatasetSection):
+    """A survey team's own field: images and weights by filter, and a catalogue of objects.
+
+    Roles search, negatives, and labelled (with a column `label`). All images lie on one pixel
+    grid. FITS may be compressed in tiles; images are read piece by piece.
+    """
+
+    reader: Literal["field"]
     """The raw format."""
-    images: list[str] = Field(min_length=1)
-    """Glob patterns. With `{band}` in the pattern, one file per object and band."""
-    bands: list[str] = Field(min_length=1)
-    """Filters, in the order of extensions (or of planes of a cube), or the values of `{band}`."""
-    layout: Literal["extensions", "cube", "files"] = "extensions"
-    """Bands as extensions of a file, planes of a cube, or files."""
-    variance_suffix: str | None = None
-    """Suffix that turns an image path into that of its variance, same layout."""
-    psf_pattern: tuple[str, str] | None = None
-    """Regular expression and replacement that turn an image path into that of its PSF."""
+    images: dict[str, str] = Field(min_length=1)
+    """Image by filter, for example i: PATH.fits."""
+    weights: dict[str, str] = {}
+    """Weight image by filter; may be the image's own file (extensions WHT, VAR or ERR)."""
+    weight_kind: Literal["inverse_variance", "variance", "rms"] = "inverse_variance"
+    """What the weight images hold, in units of the image."""
+    psfs: dict[str, str] = {}
+    """PSF image by filter, pixels of the image; from stars in the field where none are given."""
     catalogue: str | None = None
-    """Table (CSV or ECSV) with column `name` (file stem) and any metadata columns, ra and dec."""
-    label: Literal[-1, 0, 1] = -1
-    """Label of every object, unless the catalogue has a column `label`."""
+    """Objects: CSV, ECSV or FITS table with ra and dec in degrees, or x and y in pixels."""
+    columns: dict[FieldColumn, str] = {}
+    """Name of a column in the catalogue where it differs, for example ra: ALPHA_J2000."""
+    magnitudes: dict[str, str] = {}
+    """Column with the AB magnitude by filter, for example i: MAG_AUTO_I."""
+    first_pixel: Literal[0, 1] = 1
+    """Coordinate of the first pixel in x and y: 1 in FITS and SExtractor, 0 in Python."""
+    size_px: int = Field(64, ge=16)
+    """Side of the cutouts in pixels of the image."""
+    magnitude_max: float | None = None
+    """Faintest object taken: column `magnitude`, else the brightest of `magnitudes`."""
+    scan_step_arcsec: float | None = Field(None, gt=0)
+    """For role search: cutouts on a regular grid of this step too, or instead of a catalogue."""
     label_source: metadata.LabelSource = "unlabelled"
-    """Source of the labels."""
-    zero_point_ab: float | None = None
-    """AB zero point; the survey's where none."""
-    pixel_scale_arcsec: float | None = Field(None, gt=0)
-    """From the WCS, else the survey's, where none."""
+    """Source of the labels, for roles negatives and labelled."""
+    label_confidence: float = Field(0.99, ge=0, le=1)
+    """Weight of the labels in the loss."""
+    zero_point_ab: dict[str, float] = {}
+    """AB zero point by filter; the survey's or the header's where none."""
 
 
-class StampsDataset(_Dataset):
+class StampsDataset(DatasetSection):
     """HSC stamps as NPZ: images, variance, mask and psfs in g r i z y (scarlet's layout)."""
 
     reader: Literal["stamps"]
@@ -146,7 +153,7 @@ class StampsDataset(_Dataset):
     """Side of the central cutout; the whole stamp where none."""
 
 
-class HstLensesDataset(_Dataset):
+class HstLensesDataset(DatasetSection):
     """HST cutouts of lenses as HDF5, image and PSF files (dolphin's layout). Positives only."""
 
     reader: Literal["hst_lenses"]
@@ -157,7 +164,7 @@ class HstLensesDataset(_Dataset):
     """System that another name belongs to, for files that show one object twice."""
 
 
-class HstGalaxiesDataset(_Dataset):
+class HstGalaxiesDataset(DatasetSection):
     """HST galaxies in GalSim's format: catalogue, image and PSF files. No lens labels."""
 
     reader: Literal["hst_galaxies"]
@@ -177,9 +184,12 @@ class HstGalaxiesDataset(_Dataset):
 Dataset = Annotated[
     GalaxiesMLDataset
     | BolognaDataset
+    | Bologna2Dataset
     | CastlesDataset
     | RelicsDataset
+    | FieldDataset
     | CutoutsDataset
+    | GalaxyZooDataset
     | StampsDataset
     | HstLensesDataset
     | HstGalaxiesDataset,

@@ -1,8 +1,8 @@
 """The whole configuration, config/config.yaml, and the checks across its sections."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lenshunt.config.base import Strict
 from lenshunt.config.datasets import Dataset
@@ -23,8 +23,9 @@ class Grid(Strict):
     psf_residual_max: float = Field(0.01, gt=0)
     """Gate on the growth-curve difference between matched and target PSF."""
     unmatched: Literal["error", "keep", "drop"] = "error"
-    """Cutouts whose PSF is broader than the target: refuse the configuration when a survey's
-    PSF is, keep them (psf_matched is false), or drop them."""
+    """Cutouts whose PSF cannot be matched to the target within `psf_residual_max`, mostly as it is
+    broader: stop (before any job where a survey's PSF is broader, else when the kernels are made,
+    naming the cutouts), keep them (psf_matched is false), or keep them out of the shards."""
 
 
 class SplitConfig(Strict):
@@ -38,6 +39,31 @@ class SplitConfig(Strict):
     """Objects closer than this on the sky are one group."""
     min_stratum_groups: int = Field(20, ge=1)
     """Strata with fewer groups are merged along the order of factors."""
+    folds: int | None = Field(None, ge=3)
+    """Number of cross-validation folds; experiments name theirs with `fold`. None makes none."""
+
+    @model_validator(mode="after")
+    def _leaves_a_test_split(self) -> Self:
+        if self.train + self.val >= 1:
+            raise ValueError(f"train {self.train} and val {self.val} leave nothing to test")
+        return self
+
+
+class KnownLensRadii(Strict):
+    """How far from the listed position of a known lens a negative must lie, by type of lens.
+
+    Of the 101 CASTLES systems 71 lie within 2 arcsec of their entry in lenscat 1.1.3, 86 within
+    5 and 99 within 10: many positions are rounded or of another image. All entries of lenscat
+    with 10 arcsec cover 2e-5 of the sky, so that a wide radius costs next to no negatives.
+    """
+
+    galaxy: float = Field(10.0, gt=0)
+    """Arcsec; also for tables without a column `type`."""
+    group: float = Field(15.0, gt=0)
+    """Arcsec; covers the arcs of a group."""
+    cluster: float = Field(30.0, gt=0)
+    """Arcsec; covers the arcs of a cluster. Negatives of source obs:relics stay: they were cut
+    away from the arcs of that very cluster."""
 
 
 class QualityConfig(Strict):
@@ -56,6 +82,37 @@ class Pretraining(Strict):
     """Keys of `training` that differ in pretraining."""
 
 
+class Calipers(Strict):
+    """Largest difference of a negative from its lens host; none leaves a covariate out."""
+
+    magnitude: float = Field(0.5, gt=0)
+    """AB magnitudes, in the first of i, r, z, g, y that both know."""
+    half_light_radius: float | None = Field(0.2, gt=0)
+    """dex (difference of log10)."""
+    redshift: float | None = Field(0.1, gt=0)
+    """Difference of redshift; spectroscopic before photometric."""
+    colour: float | None = Field(0.2, gt=0)
+    """AB magnitudes, for every colour of neighbouring bands that both know."""
+
+
+class MatchNegatives(Strict):
+    """Negatives chosen to look like lens hosts, so that no network learns the host instead of
+    the lens.
+
+    Each is matched to a host of its own split; those without a host are left out of training and
+    of the metrics. What one of a pair does not know is not compared; the magnitude always is. The
+    magnitude of a lens includes the light of its arcs.
+    """
+
+    negatives: list[str] = Field(min_length=1)
+    """Data sets whose label-0 objects are matched."""
+    hosts: list[str] = Field(min_length=1)
+    """Data sets whose lenses they are matched to."""
+    calipers: Calipers = Calipers()
+    per_lens: int = Field(5, ge=1)
+    """Negatives per lens, at most; each negative is used once."""
+
+
 class Experiment(Strict):
     """One training set-up: models x seeds on one grid."""
 
@@ -71,6 +128,19 @@ class Experiment(Strict):
     """One training job per model and seed."""
     pretraining: str | None = None
     """Key of `pretraining`, or none to start from random weights."""
+    fold: int | None = Field(None, ge=0)
+    """Cross-validation: this fold (0, 1, ...) is tested, the next validates, the others train.
+    None takes the plain splits."""
+    match_negatives: MatchNegatives | None = None
+    """Keep only negatives that match a lens host; none keeps all."""
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Self:
+        for key in ("train", "evaluate", "models", "seeds"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key}: an entry is listed twice in {values}")
+        return self
 
 
 class Search(Strict):
@@ -146,6 +216,10 @@ class Config(Strict):
     datasets: dict[str, Dataset] = Field(min_length=1)
     """Data sets by name."""
     splits: SplitConfig = SplitConfig()
+    known_lenses: list[str] = []
+    """Tables of lenses that are known to be on the sky (lenscat, CASTLES, or any CSV, ECSV or
+    Parquet with ra and dec in degrees): negatives near them are left out everywhere."""
+    known_lens_radius_arcsec: KnownLensRadii = KnownLensRadii()
     quality: QualityConfig = QualityConfig()
     training: TrainingConfig = TrainingConfig()
     pretraining: dict[str, Pretraining] = {}

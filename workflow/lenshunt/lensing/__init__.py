@@ -1,6 +1,5 @@
 """Lens equation, dPIE cluster models, multiple images, critical curves and caustics."""
 
-from lenshunt.lensing.cosmology import COSMOLOGY, arcsec_per_kpc, distance_ratio
 from lenshunt.lensing.critical import caustics, critical_curves, curve_length, distance_to_curves
 from lenshunt.lensing.dpie import Potentials, deflection, hessian
 from lenshunt.lensing.lenstool import read_lenstool
@@ -13,6 +12,7 @@ from lenshunt.lensing.multiple_images import (
     predicted_images,
 )
 from lenshunt.lensing.tables import load_mass_model, potentials_table, write_ecsv
+from lenshunt.records.cosmology import COSMOLOGY, arcsec_per_kpc, distance_ratio
 
 __all__ = [
     "COSMOLOGY",

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 
 from lenshunt.lensing import dpie
-from lenshunt.lensing.cosmology import distance_ratio
+from lenshunt.records.cosmology import distance_ratio
 
 Points = np.ndarray | float
 

@@ -27,9 +27,12 @@ def _reader(module: str) -> Reader:
 READERS: dict[str, Reader] = {
     "galaxiesml": _reader("galaxiesml"),
     "bologna": _reader("bologna"),
+    "bologna2": _reader("bologna2"),
     "castles": _reader("castles"),
     "relics": _reader("relics"),
+    "field": _reader("field"),
     "cutouts": _reader("cutouts"),
+    "galaxy_zoo": _reader("galaxy_zoo"),
     "stamps": _reader("stamps"),
     "hst_lenses": _reader("hst_lenses"),
     "hst_galaxies": _reader("hst_galaxies"),

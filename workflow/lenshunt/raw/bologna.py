@@ -55,7 +55,9 @@ def read(
     rows = _rows(dataset)
     files = [(index, join_paths(_paths(dataset, rows[index]))) for index in range(start, stop)]
     yield from attempt(
-        files, lambda index: _cutout(name, dataset, index, rows[index], survey, manifest)
+        files,
+        lambda index: _cutout(name, dataset, index, rows[index], survey, manifest),
+        [row["ID"].strip() for row in rows],
     )
 
 
@@ -78,8 +80,12 @@ def _cutout(
     planes = [_plane(path, band, survey) for path, band in zip(paths, bands, strict=True)]
     where = f"{dataset.labels}: ID {row['ID']}"
     arrays, fields = fill_slots(planes, where)
-    label = int(row["is_lens"])
-    flags, lensing = _lensing(row, label, arrays["image"], arrays["variance"], fields, survey)
+    label = number_in(row, "is_lens", where)
+    if label not in (0, 1):
+        raise ValueError(f"{where}: is_lens is {row['is_lens']!r}, not 0 or 1; correct the table")
+    flags, lensing = _lensing(
+        row, int(label), arrays["image"], arrays["variance"], fields, survey, where
+    )
     fields["flags"] = ";".join(part for part in (fields["flags"], flags) if part)
     metadata = Metadata(
         sample_id=f"{name}-{row['ID'].strip()}",
@@ -88,7 +94,7 @@ def _cutout(
         raw_file=join_paths(paths),
         raw_index=index,
         raw_sha256=raw_digest(paths, manifest),
-        label=label,
+        label=int(label),
         label_source=dataset.label_source,
         label_confidence=1.0,
         pixel_scale=survey.pixel_scale_arcsec,
@@ -100,16 +106,41 @@ def _cutout(
     return Cutout(metadata=metadata, **arrays)
 
 
-def _plane(path: str, band: str, survey: Survey) -> Plane:
+def read_image(path: str, shape: tuple[int, int], survey: Survey) -> tuple[np.ndarray, np.ndarray]:
+    """Counts [y, x] of an official image and its unusable pixels, bool [y, x].
+
+    Raises ValueError for another shape, and where no pixel is usable.
+    """
     with open_fits(path) as hdus:
         # the official files have one HDU; asking for more would cost half of the time
         hdu = hdus[0]
         counts = pixels(hdu, path)
-        if counts.shape != _SHAPE:
-            raise ValueError(f"{path}: image has shape {counts.shape}, expected {_SHAPE}")
+        if counts.shape != shape:
+            raise ValueError(f"{path}: image has shape {counts.shape}, expected {shape}")
         bad = unusable_counts(counts, hdu.header, survey)
     if bad.all():
         raise ValueError(f"{path}: no usable pixel (all masked or NaN)")
+    return counts, bad
+
+
+def number_in(row: dict[str, str], column: str, where: str) -> float:
+    """Value of a cell. Raises ValueError naming row and column where it is no finite number."""
+    try:
+        value = float(row[column])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {column} is {row[column]!r}, not a number; correct the table")
+    return value
+
+
+def einstein_radius(area_sr: float) -> float:
+    """Radius in arcsec of the circle whose area is that inside the critical curve, steradian."""
+    return math.sqrt(area_sr / math.pi) * _ARCSEC
+
+
+def _plane(path: str, band: str, survey: Survey) -> Plane:
+    counts, bad = read_image(path, _SHAPE, survey)
     return plane(band, counts, njy_per_count(survey.zero_point(band, path)), unusable=bad)
 
 
@@ -120,6 +151,7 @@ def _lensing(
     variance: np.ndarray,
     fields: dict[str, Any],
     survey: Survey,
+    where: str,
 ) -> tuple[str, dict[str, float]]:
     """Flags and lensing fields; none for negatives, whose Einstein area is of an unused lens.
 
@@ -129,9 +161,9 @@ def _lensing(
     """
     if label != 1:
         return "", {}
-    area_sr = float(row["Einstein_area"])
-    arc_pixels = float(row["numb_pix_lensed_image"])
-    flux_in_sigma = float(row["flux_lensed_image_in_sigma"])
+    area_sr = number_in(row, "Einstein_area", where)
+    arc_pixels = number_in(row, "numb_pix_lensed_image", where)
+    flux_in_sigma = number_in(row, "flux_lensed_image_in_sigma", where)
     slot = _reference_slot(fields["band_flags"])
     usable = ~np.isposinf(variance[slot])
     sigma, total = _sigma_and_aperture_flux(image[slot], usable, survey.pixel_scale_arcsec)
@@ -140,7 +172,7 @@ def _lensing(
     # rings wider than the aperture hold more flux than it does
     flags += ["flux_ratio_capped"] if ratio > 1 else []
     lensing = {
-        "einstein_radius": math.sqrt(area_sr / math.pi) * _ARCSEC,
+        "einstein_radius": einstein_radius(area_sr),
         "flux_ratio": 1.0 if ratio > 1 else ratio,
         "arc_snr": flux_in_sigma / math.sqrt(arc_pixels) if arc_pixels > 0 else 0.0,
     }

@@ -1,18 +1,18 @@
 """CASTLES: HST images of known lenses, one file per system and filter. Positives only."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from astropy.wcs import WCS
 
 from lenshunt.config import CastlesDataset
 from lenshunt.provenance import Manifest
 from lenshunt.raw.calibration import njy_per_hst_count, unusable_counts
+from lenshunt.raw.castles_chips import Chip, chips_of, choose_chip, config_header, scale_of
+from lenshunt.raw.castles_noise import unusable_pixels, variance_of
 from lenshunt.raw.castles_table import System, find_system, normal_name, read_systems
 from lenshunt.raw.crop import crop
 from lenshunt.raw.files import resolve
@@ -21,17 +21,13 @@ from lenshunt.raw.fits_image import (
     celestial_wcs,
     centre_of,
     filter_of,
-    image_planes,
-    keywords,
     open_fits,
-    pixel_scale_of,
-    pixels,
     seeing_of,
 )
 from lenshunt.raw.planes import Plane, fill_slots, plane
 from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, no_star_field, raw_digest
 from lenshunt.records import Cutout, Metadata, Rejected
-from lenshunt.surveys import Survey, survey_named
+from lenshunt.surveys import AUTO, survey_of
 
 star_field = no_star_field
 
@@ -49,32 +45,45 @@ class _File:
     grid: tuple[Any, ...] | None
 
 
-def _filter(dataset: CastlesDataset, path: str, header: Keywords) -> str:
-    given = dataset.filters.get(Path(path).name)
-    return given or filter_of(
-        header, path, f"name it under filters of this data set in the config ({Path(path).name})"
-    )
+@dataclass(frozen=True)
+class _Reading:
+    """One filter of one system, with what the metadata need of its header."""
+
+    plane: Plane
+    flag: str
+    survey: str
+    instrument: str
+    scale: float
+    seeing: float
+    wcs: WCS | None
 
 
-def _science(hdus: fits.HDUList, path: str) -> fits.ImageHDU:
-    """The SCI extension, else the first image."""
-    images = image_planes(hdus)
-    if not images:
-        raise ValueError(f"{path}: no image in the file")
-    return next((hdu for hdu in images if hdu.name == "SCI"), images[0])
+def _filter(path: str, header: Keywords) -> str:
+    remedy = f'give it under `header` of this data set: {{"{Path(path).name}": {{FILTER: ...}}}}'
+    return filter_of(header, path, remedy)
 
 
-def _inspect(dataset: CastlesDataset, path: str) -> _File:
+def _inspect(dataset: CastlesDataset, systems: dict[str, System], path: str) -> _File:
+    # what is known of a file that cannot be read to its end names its rejection
+    name, filter_name, grid = _system_name(path, None, ""), "", None
     try:
         with open_fits(path) as hdus:
-            science = _science(hdus, path)
-            header = keywords(hdus, science)
-            filter_name = _filter(dataset, path, header)
-            shape = science.shape[-2:]
+            chips = chips_of(hdus, path, config_header(dataset.header, path))
+            header = chips[0].header
+            name = _system_name(path, header, "")
+            filter_name = _filter(path, header)
+            name = _system_name(path, header, filter_name)
+            chip = choose_chip(chips, *_position(find_system(systems, name)))
+            camera = [str(header.get(key, "")).strip() for key in ("TELESCOP", "INSTRUME")]
+            grid = (chip.shape, *camera, _corners(chip))
     except UNREADABLE:
-        return _File(path, _system_name(path, None, ""), "", None)
-    grid = (shape, str(header.get("INSTRUME", "")).strip(), _corners(header, shape))
-    return _File(path, _system_name(path, header, filter_name), filter_name, grid)
+        return _File(path, name, filter_name, None)
+    return _File(path, name, filter_name, grid)
+
+
+def _position(system: System | None) -> tuple[float, float]:
+    """ICRS degrees of a system; NaN where the table has none."""
+    return (np.nan, np.nan) if system is None else (system.ra, system.dec)
 
 
 def _system_name(path: str, header: Keywords | None, filter_name: str) -> str:
@@ -87,22 +96,22 @@ def _system_name(path: str, header: Keywords | None, filter_name: str) -> str:
     return stem[:position] if position > 0 else stem.rsplit("_", 1)[0]
 
 
-def _corners(header: Keywords, shape: tuple[int, int]) -> tuple[float, ...] | None:
+def _corners(chip: Chip) -> tuple[float, ...] | None:
     """Sky position of two opposite corners in units of the pixel; None without a WCS."""
-    wcs = celestial_wcs(header)
-    scale = pixel_scale_of(header)
-    if wcs is None or scale is None:
+    wcs = celestial_wcs(chip.header)
+    if wcs is None:
         return None
-    sky = wcs.pixel_to_world([0, shape[1] - 1], [0, shape[0] - 1]).icrs
+    rows, columns = chip.shape
+    sky = wcs.pixel_to_world([0, columns - 1], [0, rows - 1]).icrs
     degrees = np.concatenate([sky.ra.deg * np.cos(sky.dec.rad), sky.dec.deg])
-    return tuple(degrees * 3600.0 / scale)
+    return tuple(degrees * 3600.0 / scale_of(chip))
 
 
 def _same_grid(one: _File, other: _File) -> bool:
     """Whether two files of a system show the same pixels, with the same instrument."""
-    if one.grid is None or other.grid is None or one.grid[:2] != other.grid[:2]:
+    if one.grid is None or other.grid is None or one.grid[:-1] != other.grid[:-1]:
         return False
-    corners = one.grid[2], other.grid[2]
+    corners = one.grid[-1], other.grid[-1]
     if corners[0] is None or corners[1] is None:
         return False
     return bool(np.abs(np.subtract(*corners)).max() < _SAME_GRID_PX)
@@ -111,8 +120,9 @@ def _same_grid(one: _File, other: _File) -> bool:
 def _objects(dataset: CastlesDataset) -> list[list[_File]]:
     """Files per cutout: filters of one system on one grid of one instrument together."""
     objects: list[list[_File]] = []
+    systems = read_systems(dataset.table)
     for path in resolve(dataset.images):
-        file = _inspect(dataset, path)
+        file = _inspect(dataset, systems, path)
         for known in objects:
             filters = [one.filter_name for one in known]
             if (
@@ -136,12 +146,13 @@ def read(
     name: str, dataset: CastlesDataset, start: int, stop: int, manifest: Manifest
 ) -> Iterator[Cutout | Rejected]:
     """Cutouts [start, stop) in the order of their file names."""
-    survey = survey_named(dataset.survey, name)
     systems = read_systems(dataset.table)
     objects = _objects(dataset)
     yield from attempt(
         [(index, join_paths([f.path for f in objects[index]])) for index in range(start, stop)],
-        lambda index: _cutout(name, dataset, index, objects[index], systems, survey, manifest),
+        lambda index: _cutout(name, dataset, index, objects[index], systems, manifest),
+        # the sample_id is made of them
+        [Path(files[0].path).stem for files in objects],
     )
 
 
@@ -151,20 +162,16 @@ def _cutout(
     index: int,
     files: list[_File],
     systems: dict[str, System],
-    survey: Survey,
     manifest: Manifest,
 ) -> Cutout:
     paths = [file.path for file in files]
     system = find_system(systems, files[0].system)
-    pairs = [_plane(dataset, path, survey, system) for path in paths]
-    header = pairs[0][1]
-    arrays, fields = fill_slots([one for one, _ in pairs], paths[0])
-    if system is None:
-        fields["flags"] = ";".join(filter(None, (fields["flags"], "not_in_table")))
-    wcs = celestial_wcs(header)
-    scale = pixel_scale_of(header)
-    if scale is None:
-        raise KeyError(f"{paths[0]}: no WCS, D001SCAL or CD matrix; add D001SCAL to the header")
+    readings = [_read_file(dataset, path, system) for path in paths]
+    first = readings[0]
+    arrays, fields = fill_slots([one.plane for one in readings], paths[0])
+    words = [f"{one.flag}:{one.plane.filter_name}" for one in readings if one.flag]
+    words += [] if system else ["not_in_table"]
+    fields["flags"] = ";".join(filter(None, (fields["flags"], *words)))
     metadata = Metadata(
         sample_id=f"{name}-{Path(paths[0]).stem}",
         system_id=normal_name(system.name if system else files[0].system),
@@ -174,11 +181,11 @@ def _cutout(
         raw_sha256=raw_digest(paths, manifest),
         label=1,
         label_source=dataset.label_source,
-        pixel_scale=scale,
-        instrument=str(header.get("INSTRUME", "")).strip() or "HST",
-        survey=dataset.survey,
-        seeing=seeing_of(header),
-        **_facts(system, wcs, arrays["image"].shape[1:]),
+        pixel_scale=first.scale,
+        instrument=first.instrument,
+        survey=first.survey,
+        seeing=first.seeing,
+        **_facts(system, first.wcs, arrays["image"].shape[1:]),
         **fields,
     )
     return Cutout(metadata=metadata, **arrays)
@@ -201,53 +208,47 @@ def _facts(system: System | None, wcs: WCS | None, shape: tuple[int, ...]) -> di
     return facts
 
 
-def _plane(
-    dataset: CastlesDataset, path: str, survey: Survey, system: System | None
-) -> tuple[Plane, Keywords]:
-    """One filter in nJy with variance from ERR or WHT, and the header it came with."""
+def _read_file(dataset: CastlesDataset, path: str, system: System | None) -> _Reading:
+    """One filter in nJy with variance from ERR or WHT."""
     with open_fits(path) as hdus:
-        science = _science(hdus, path)
-        header = keywords(hdus, science)
-        counts = pixels(science, path)
-        if counts.ndim != 2:
-            raise ValueError(f"{path}: image has {counts.ndim} axes, expected 2")
-        variance = _variance(hdus, path, counts.shape)
-    bad = unusable_counts(counts, header, survey)
-    # drizzled images are exactly 0 where no exposure contributes
-    bad |= counts == 0
+        chips = chips_of(hdus, path, config_header(dataset.header, path))
+        chip = choose_chip(chips, *_position(system))
+        header = chip.header
+        survey = survey_of(dataset.survey, header, path)
+        counts = chip.counts()
+        x, y = _centre_pixel(chip, system)
+        bad = unusable_pixels(chip, counts) | unusable_counts(counts, header, survey)
+        variance, flag = variance_of(chip, counts, bad, dataset.weight_kind)
+        scale, wcs = scale_of(chip), celestial_wcs(chip.header)
+        njy = njy_per_hst_count(header, path)
+        filter_name = _filter(path, header)
     if dataset.size_px is not None:
-        x, y = _centre_pixel(header, counts.shape, system)
         counts, outside = crop(counts, x, y, dataset.size_px)
         bad = (crop(bad, x, y, dataset.size_px)[0] != 0) | outside
         if variance is not None:
             variance = crop(variance, x, y, dataset.size_px)[0]
-    njy = njy_per_hst_count(header, path)
-    filter_name = _filter(dataset, path, header)
-    return plane(filter_name, counts, njy, variance=variance, unusable=bad), header
+    return _Reading(
+        plane(filter_name, counts, njy, variance=variance, unusable=bad),
+        flag,
+        dataset.survey if dataset.survey != AUTO else survey.name,
+        str(header.get("INSTRUME", "")).strip() or "HST",
+        scale,
+        seeing_of(header),
+        wcs,
+    )
 
 
-def _variance(hdus: fits.HDUList, path: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Variance in (image unit)^2: ERR squared, else the inverse of WHT; None where neither is."""
-    by_name = {hdu.name: hdu for hdu in image_planes(hdus)}
-    if "ERR" in by_name:
-        variance = pixels(by_name["ERR"], path) ** 2
-    elif "WHT" in by_name:
-        weight = pixels(by_name["WHT"], path)
-        variance = np.divide(1.0, weight, out=np.full(weight.shape, np.inf), where=weight > 0)
-    else:
-        return None
-    if variance.shape != shape:
-        raise ValueError(f"{path}: ERR or WHT has shape {variance.shape}, the image {shape}")
-    return variance
+def _centre_pixel(chip: Chip, system: System | None) -> tuple[float, float]:
+    """Pixel of the system; the middle of the image without a position or a WCS.
 
-
-def _centre_pixel(
-    header: Keywords, shape: tuple[int, ...], system: System | None
-) -> tuple[float, float]:
-    """Pixel of the system where the WCS and the table tell and it lies inside; else the middle."""
-    wcs: WCS | None = celestial_wcs(header)
-    if wcs is not None and system is not None and math.isfinite(system.ra + system.dec):
-        x, y = map(float, wcs.all_world2pix(system.ra, system.dec, 0))
-        if 0 <= x < shape[1] and 0 <= y < shape[0]:
-            return x, y
-    return (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    Raises ValueError where the system lies outside: the image would show no lens.
+    """
+    middle = (chip.shape[1] - 1) / 2, (chip.shape[0] - 1) / 2
+    ra, dec = _position(system)
+    if not np.isfinite(ra + dec) or celestial_wcs(chip.header) is None:
+        return middle
+    place = chip.pixel_of(ra, dec)
+    if place is None:
+        name = system.name if system else "the system"
+        raise ValueError(f"{chip.path}: {name} at {ra:.5f} {dec:+.5f} lies outside the image")
+    return place

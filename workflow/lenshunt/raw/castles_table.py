@@ -93,8 +93,8 @@ def first_number(text: str) -> float | None:
 
 
 def _redshift(text: str) -> float:
-    """-1 for blanks, limits and entries in doubt: `(0.93)`, `1.14/3.93?`, `0.09/0.62`."""
-    if re.search(r"[()?/]", text):
+    """-1 for blanks, limits and entries in doubt: `(0.93)`, `1.14/3.93?`, `0.09/0.62`, `~1.5`."""
+    if re.search(r"[()?/~]", text):
         return -1.0
     value = first_number(text)
     return -1.0 if value is None else value

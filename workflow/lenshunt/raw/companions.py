@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from lenshunt.config import CutoutsDataset
+from lenshunt.config import CutoutsDataset, GalaxyZooDataset
 
 
-def variance_path(dataset: CutoutsDataset, image: str) -> str | None:
+def variance_path(dataset: CutoutsDataset | GalaxyZooDataset, image: str) -> str | None:
     """Path of the variance of `image`: its stem with the suffix of the config, or None."""
     if dataset.variance_suffix is None:
         return None
@@ -14,7 +14,7 @@ def variance_path(dataset: CutoutsDataset, image: str) -> str | None:
     return str(path.with_name(path.stem + dataset.variance_suffix + path.suffix))
 
 
-def psf_path(dataset: CutoutsDataset, image: str) -> str | None:
+def psf_path(dataset: CutoutsDataset | GalaxyZooDataset, image: str) -> str | None:
     """Path of the PSF of `image` by the expression of the config, or None.
 
     Raises ValueError where the expression does not match, so that an image never is its own PSF.

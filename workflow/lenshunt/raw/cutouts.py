@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from lenshunt.config import CutoutsDataset
+from lenshunt.config import CutoutsDataset, GalaxyZooDataset
 from lenshunt.provenance import Manifest
 from lenshunt.raw.calibration import njy_per_pixel_unit, unusable_counts
 from lenshunt.raw.companions import psf_path, variance_path
@@ -28,9 +28,12 @@ from lenshunt.raw.planes import fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf
 from lenshunt.raw.reader import attempt, join_paths, no_star_field, raw_digest
 from lenshunt.records import Cutout, Metadata, Rejected
-from lenshunt.surveys import Survey, survey_named
+from lenshunt.surveys import Survey, survey_of
 
 star_field = no_star_field
+
+#: Data sets whose bands, variance and PSF lie in FITS files by the same keys of the config.
+FitsDataset = CutoutsDataset | GalaxyZooDataset
 
 #: Metadata that a catalogue may give; what belongs to the pixels or the pipeline it may not.
 CATALOGUE_FIELDS = (
@@ -66,12 +69,12 @@ def read(
     name: str, dataset: CutoutsDataset, start: int, stop: int, manifest: Manifest
 ) -> Iterator[Cutout | Rejected]:
     """Objects [start, stop) in the order of their names; rows without a file are unused."""
-    survey = survey_named(dataset.survey, name)
     catalogue = None if dataset.catalogue is None else read_catalogue(dataset.catalogue)
     objects = list(cutout_groups(dataset).items())
     yield from attempt(
         [(k, join_paths(list(objects[k][1].values()))) for k in range(start, stop)],
-        lambda k: _cutout(name, dataset, k, objects[k], catalogue, survey, manifest),
+        lambda k: _cutout(name, dataset, k, objects[k], catalogue, manifest),
+        [key.partition("\0")[0] for key, _ in objects],
     )
 
 
@@ -96,9 +99,20 @@ def read_catalogue(path: str) -> dict[str, dict[str, Any]]:
     for record in table.to_dict("records"):
         values = {key: record[key] for key in fields if not pd.isna(record[key])}
         if "label" in values:
-            values["label"] = int(values["label"])
+            values["label"] = _label(values["label"], f"{path}: {record['name']}")
         rows[str(record["name"])] = values
     return rows
+
+
+def _label(cell: Any, where: str) -> int:
+    """A label; ValueError for what is none. A probability cut to an integer would be a 0."""
+    try:
+        label = float(cell)
+    except (TypeError, ValueError):
+        label = float("nan")
+    if label not in (-1, 0, 1):
+        raise ValueError(f"{where}: label {cell!r} is none of -1, 0, 1; correct the table")
+    return int(label)
 
 
 def _cutout(
@@ -107,7 +121,6 @@ def _cutout(
     index: int,
     named_files: tuple[str, dict[str, str]],
     catalogue: dict[str, dict[str, Any]] | None,
-    survey: Survey,
     manifest: Manifest,
 ) -> Cutout:
     object_name, files = named_files
@@ -117,9 +130,7 @@ def _cutout(
     missing = [band for band in dataset.bands if band not in files] if "" not in files else []
     if missing:
         raise FileNotFoundError(f"{paths[0]}: no file of {object_name} in band {missing[0]}")
-    layers = _layers(dataset, files)
-    header = layers[0][1]
-    arrays, fields = fill_slots([_plane(dataset, layer, survey) for layer in layers], object_name)
+    arrays, fields, header, survey = read_bands(dataset, files, object_name)
     known = {} if catalogue is None else catalogue[object_name]
     metadata = Metadata(
         **{
@@ -128,14 +139,11 @@ def _cutout(
             "dataset": name,
             "raw_file": join_paths(paths),
             "raw_index": index,
-            "raw_sha256": raw_digest(_all_files(dataset, paths), manifest),
+            "raw_sha256": raw_digest(all_files(dataset, paths), manifest),
             "label": dataset.label,
             "label_source": dataset.label_source,
             "label_confidence": 0.0 if known.get("label", dataset.label) == -1 else 1.0,
-            "pixel_scale": _pixel_scale(dataset, header, survey),
-            "instrument": str(header.get("INSTRUME", "")).strip() or dataset.survey,
-            "survey": dataset.survey,
-            "seeing": seeing_of(header),
+            **observation(dataset, header, survey),
             **_position(header, arrays["image"].shape, known, dataset.label_source),
             **known,
             **fields,
@@ -156,12 +164,36 @@ def _position(
     return {"ra": ra, "dec": dec}
 
 
-def _pixel_scale(dataset: CutoutsDataset, header: Keywords, survey: Survey) -> float:
-    """The config's, else the header's, else the survey's, arcsec per pixel."""
-    return dataset.pixel_scale_arcsec or pixel_scale_of(header) or survey.pixel_scale_arcsec
+def read_bands(
+    dataset: FitsDataset, files: dict[str, str], where: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any], Keywords, Survey]:
+    """One object from its image files by band ("" where one file holds all bands).
+
+    Returns (arrays for Cutout, fields for Metadata, header of the first band, survey).
+    """
+    layers = _layers(dataset, files)
+    surveys = [survey_of(dataset.survey, layer[1], layer[-1]) for layer in layers]
+    if len({survey.name.split("_")[0] for survey in surveys}) > 1:
+        names = " and ".join(dict.fromkeys(survey.name for survey in surveys))
+        raise ValueError(f"{where}: its bands come from {names}; make a data set of each")
+    planes = [_plane(dataset, layer, one) for layer, one in zip(layers, surveys, strict=True)]
+    arrays, fields = fill_slots(planes, where)
+    return arrays, fields, layers[0][1], surveys[0]
 
 
-def _all_files(dataset: CutoutsDataset, paths: list[str]) -> list[str]:
+def observation(dataset: FitsDataset, header: Keywords, survey: Survey) -> dict[str, Any]:
+    """Metadata of the observation; the pixel scale is the config's, else the header's, else the
+    survey's, arcsec per pixel."""
+    scale = dataset.pixel_scale_arcsec or pixel_scale_of(header) or survey.pixel_scale_arcsec
+    return {
+        "pixel_scale": scale,
+        "instrument": str(header.get("INSTRUME", "")).strip() or survey.name,
+        "survey": survey.name,
+        "seeing": seeing_of(header),
+    }
+
+
+def all_files(dataset: FitsDataset, paths: list[str]) -> list[str]:
     """Images with their variance and PSF files."""
     companions = [variance_path(dataset, path) for path in paths]
     companions += [_existing(psf_path(dataset, path)) for path in paths]
@@ -176,7 +208,7 @@ def _existing(path: str | None) -> str | None:
 _Layer = tuple[str, Keywords, np.ndarray, np.ndarray | None, np.ndarray | None, str]
 
 
-def _layers(dataset: CutoutsDataset, files: dict[str, str]) -> list[_Layer]:
+def _layers(dataset: FitsDataset, files: dict[str, str]) -> list[_Layer]:
     """All bands of one object."""
     layers: list[_Layer] = []
     for band, path in files.items():
@@ -194,14 +226,12 @@ def _layers(dataset: CutoutsDataset, files: dict[str, str]) -> list[_Layer]:
 
 
 def _optional(
-    dataset: CutoutsDataset, path: str | None, bands: list[str]
+    dataset: FitsDataset, path: str | None, bands: list[str]
 ) -> list[tuple[np.ndarray, Keywords]] | None:
     return None if path is None else _images(dataset, path, bands)
 
 
-def _images(
-    dataset: CutoutsDataset, path: str, bands: list[str]
-) -> list[tuple[np.ndarray, Keywords]]:
+def _images(dataset: FitsDataset, path: str, bands: list[str]) -> list[tuple[np.ndarray, Keywords]]:
     """Planes of one file with their headers, one per band in `bands`.
 
     Extensions are taken by name where every band names one, else in order.
@@ -229,7 +259,7 @@ def _images(
     return planes
 
 
-def _plane(dataset: CutoutsDataset, layer: _Layer, survey: Survey) -> Any:
+def _plane(dataset: FitsDataset, layer: _Layer, survey: Survey) -> Any:
     filter_name, header, counts, variance, psf, path = layer
     njy = njy_per_pixel_unit(header, survey, filter_name, path, dataset.zero_point_ab)
     if variance is not None and variance.shape != counts.shape:

@@ -1,12 +1,16 @@
-"""Download public files: checksum, retries, progress, never a partial file under a final name."""
+"""Public files: where each comes from, and its download, checked and never half under its name."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
-from lenshunt.provenance import RESOURCES, file_sha256
+from lenshunt.provenance import RESOURCES, file_digest
+
+if TYPE_CHECKING:
+    from lenshunt.raw.transfer import Patience
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,15 @@ def source_of(path: Path | str) -> Source:
     raise KeyError(f"{path}: not among the public files of resources/datasets.yaml")
 
 
-def fetch(source: Source, out: Path | str) -> None:
-    """Download `source` to `out`.
+def fetch(source: Source, out: Path | str, patience: "Patience | None" = None) -> None:
+    """Download `source` to `out`, which appears whole and checked or not at all.
 
+    A download that was cut, in this run or an earlier one, goes on from OUT.partial.
     Raises ValueError naming the file, the portal and the place where there is no direct address,
-    or where the bytes do not match the checksum.
+    or where the bytes do not match the checksum (they are removed then), and OSError naming the
+    address and the portal where the server or the disk does not let it finish.
     """
-    import pooch
+    from lenshunt.raw.transfer import Patience, forget, transfer
 
     if not source.url:
         raise ValueError(
@@ -68,20 +74,35 @@ def fetch(source: Source, out: Path | str) -> None:
         )
     path = Path(out)
     recorded = path.with_name(path.name + ".sha256")
-    checksum = source.checksum
-    if not checksum and recorded.exists():
-        checksum = "sha256:" + json.loads(recorded.read_text())["sha256"]
     partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    pooch.retrieve(
-        source.url,
-        known_hash=checksum or None,
-        fname=partial.name,
-        path=partial.parent,
-        downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
-    )
-    if not checksum:
-        digest = file_sha256(partial)
-        recorded.write_text(json.dumps({"url": source.url, "sha256": digest}) + "\n")
-        print(f"{out}: no published checksum; recorded {digest} (first download)")
+    checksum, told_by = source.checksum, "resources/datasets.yaml"
+    if not checksum and recorded.exists():
+        checksum, told_by = "sha256:" + json.loads(recorded.read_text())["sha256"], str(recorded)
+    try:
+        transfer(source.url, partial, patience or Patience(), checksum_known=bool(checksum))
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{out}: {error.strerror or error}. The file's page is {source.portal}"
+        ) from error
+    algorithm, _, expected = (checksum or "sha256:").partition(":")
+    found = file_digest(partial, algorithm)
+    if expected and found != expected.lower():
+        size = partial.stat().st_size
+        forget(partial)
+        raise ValueError(
+            f"{out}: {source.url} sent {size} bytes of {algorithm} {found}, but {told_by} says "
+            f"{expected}; they were removed. Run again; where that does not help, the file at "
+            f"{source.portal} has changed: compare by hand, then correct the checksum"
+        )
+    if not expected:
+        _record(recorded, source.url, found)
+        print(f"{out}: no published checksum; recorded sha256 {found} (first download)")
     partial.replace(path)
+    forget(partial)
+
+
+def _record(path: Path, url: str, sha256: str) -> None:
+    """Note the checksum of a first download, for every later one."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps({"url": url, "sha256": sha256}) + "\n")
+    fresh.replace(path)

@@ -2,15 +2,19 @@
 
 import csv
 import errno
+import fnmatch
 import glob
 from pathlib import Path
 
 from lenshunt.config import (
+    Bologna2Dataset,
     BolognaDataset,
     CastlesDataset,
     CutoutsDataset,
     Dataset,
+    FieldDataset,
     GalaxiesMLDataset,
+    GalaxyZooDataset,
     HstGalaxiesDataset,
     HstLensesDataset,
     RelicsDataset,
@@ -37,15 +41,23 @@ def key_files(dataset: Dataset) -> list[str]:
             return list(dataset.files)
         case BolognaDataset():
             return [dataset.labels]
+        case Bologna2Dataset():
+            return [dataset.catalogue]
         case CastlesDataset():
             return [dataset.table, *_plain(dataset.images)]
         case RelicsDataset():
             return _relics_files(dataset)
+        case FieldDataset():
+            catalogue = [dataset.catalogue] if dataset.catalogue else []
+            parts = (dataset.images, dataset.weights, dataset.psfs)
+            return list(dict.fromkeys(catalogue + [f for part in parts for f in part.values()]))
         case CutoutsDataset():
             catalogue = [dataset.catalogue] if dataset.catalogue else []
             return [*catalogue, *_plain(dataset.images)]
         case StampsDataset() | HstLensesDataset():
             return _plain(dataset.images)
+        case GalaxyZooDataset():
+            return [dataset.table]
         case HstGalaxiesDataset():
             return list(dataset.catalogues)
 
@@ -64,15 +76,32 @@ def raw_files(dataset: Dataset) -> list[str]:
         case BolognaDataset():
             present = present_by_band(dataset)
             files.update(path for band in present.values() for path in band.values())
+        case Bologna2Dataset():
+            found = bologna2_present(dataset)
+            files.update(path for band in found.values() for path in band.values())
         case CastlesDataset() | HstLensesDataset() | StampsDataset():
             files.update(resolve(dataset.images))
             if isinstance(dataset, HstLensesDataset):
                 files.update(path for path in map(psf_beside, files.copy()) if Path(path).is_file())
         case CutoutsDataset():
             files.update(cutout_files(dataset))
+        case GalaxyZooDataset():
+            files.update(_galaxy_zoo_files(dataset))
         case HstGalaxiesDataset():
             files.update(_galsim_files(dataset))
     return sorted(files)
+
+
+def files_of_many(dataset: Dataset) -> list[str]:
+    """Files that hold many objects each; none for formats with files of their own per object."""
+    match dataset:
+        case GalaxiesMLDataset():
+            return list(dataset.files)
+        case RelicsDataset():
+            return [field.catalogue for field in dataset.fields.values()]
+        case HstGalaxiesDataset():
+            return list(dataset.catalogues)
+    return []
 
 
 def resolve(patterns: list[str]) -> list[str]:
@@ -95,7 +124,8 @@ def _relics_files(dataset: RelicsDataset) -> list[str]:
     files: list[str] = []
     for field in dataset.fields.values():
         files += [field.catalogue, *field.images.values(), *field.weights.values()]
-        files += [field.arcs] if field.arcs else []
+        maps = (field.deflection_x, field.deflection_y, field.kappa)
+        files += [path for path in (field.arcs, *maps) if path]
     return files
 
 
@@ -116,31 +146,66 @@ def present_by_band(dataset: BolognaDataset) -> dict[str, dict[str, str]]:
     return present
 
 
+def bologna2_path(dataset: Bologna2Dataset, band: str, identity: str) -> str:
+    """Path of one band of one object of Challenge 2.0."""
+    name = dataset.pattern.replace("{band}", band).replace("{id}", identity)
+    return str(Path(dataset.images) / name)
+
+
+def bologna2_present(dataset: Bologna2Dataset) -> dict[str, dict[str, str]]:
+    """Files of Challenge 2.0 that are there: band -> object ID -> path."""
+    present: dict[str, dict[str, str]] = {}
+    for band in dataset.bands:
+        before, _, after = bologna2_path(dataset, band, "{id}").partition("{id}")
+        found = sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+        present[band] = {path[len(before) : len(path) - len(after)]: path for path in found}
+    return present
+
+
 def cutout_groups(dataset: CutoutsDataset) -> dict[str, dict[str, str]]:
     """Image files by object name and band; the band is "" where one file holds all bands.
 
     Raises FileNotFoundError where a pattern matches nothing.
     """
-    if dataset.layout != "files":
-        return {Path(path).stem: {"": path} for path in _without_companions(dataset)}
     groups: dict[str, dict[str, str]] = {}
+    if dataset.layout != "files":
+        for path in _without_companions(dataset):
+            _add(groups, Path(path).stem, "", path)
+        return groups
     for pattern in dataset.images:
-        before, _, after = pattern.partition("{band}")
         for band in dataset.bands:
-            for path in resolve([before + band + after]):
-                name = object_name(path, before + "{band}" + after, band)
-                groups.setdefault(name, {})[band] = path
+            for path in resolve([pattern.replace("{band}", band)]):
+                _add(groups, object_name(path, pattern, band), band, path)
     return dict(sorted(groups.items()))
 
 
+def _add(groups: dict[str, dict[str, str]], name: str, band: str, path: str) -> None:
+    """Add a file to its object; two files of one name and band (in two folders) are two objects.
+
+    The second is called NAME NUL PATH, so that the reader can tell and refuse it.
+    """
+    taken = band in groups.get(name, {})
+    groups.setdefault(f"{name}\0{path}" if taken else name, {})[band] = path
+
+
 def object_name(path: str, pattern: str, band: str) -> str:
-    """Stem of `path` without its band: a folder, or part of the name with its separators."""
-    stem, stem_pattern = Path(path).stem, Path(pattern).stem
-    if "{band}" not in stem_pattern:
+    """Stem of `path` without its band and one separator; of a name that is the band, the folder.
+
+    The band is taken out where `pattern` has {band}: other parts of a name may look like it.
+    """
+    stem = Path(path).stem
+    before, found, after = Path(pattern).stem.partition("{band}")
+    if not found:
         return stem
-    for part in (f"_{band}", f"-{band}", f"{band}_", f"{band}-", band):
-        if part in stem:
-            return stem.replace(part, "", 1)
+    for start in range(len(stem) - len(band), -1, -1):
+        head, tail = stem[:start], stem[start + len(band) :]
+        here = stem[start:].startswith(band)
+        if here and fnmatch.fnmatchcase(head, before) and fnmatch.fnmatchcase(tail, after):
+            if head.endswith(("_", "-")):
+                return head[:-1] + tail
+            return head + tail.removeprefix(tail[:1] if tail[:1] in ("_", "-") else "") or (
+                Path(path).parent.name
+            )
     return stem
 
 
@@ -150,7 +215,7 @@ def _without_companions(dataset: CutoutsDataset) -> list[str]:
     return [path for path in files if path not in _companions(dataset, files)]
 
 
-def _companions(dataset: CutoutsDataset, images: list[str]) -> set[str]:
+def _companions(dataset: CutoutsDataset | GalaxyZooDataset, images: list[str]) -> set[str]:
     found = {variance_path(dataset, path) for path in images}
     found |= {psf_path(dataset, path) for path in images}
     return {path for path in found if path}
@@ -161,6 +226,15 @@ def cutout_files(dataset: CutoutsDataset) -> list[str]:
     images = [path for group in cutout_groups(dataset).values() for path in group.values()]
     companions = {path for path in _companions(dataset, images) if Path(path).is_file()}
     return sorted({*images, *companions})
+
+
+def _galaxy_zoo_files(dataset: GalaxyZooDataset) -> list[str]:
+    """Images that the table names and that are there, with variance and PSF files."""
+    from lenshunt.raw.galaxy_zoo_table import read_rows
+
+    images = [path for row in read_rows(dataset) for path in row.paths.values()]
+    named = {*images, *_companions(dataset, images)}
+    return [path for path in named if Path(path).is_file()]
 
 
 def _galsim_files(dataset: HstGalaxiesDataset) -> list[str]:

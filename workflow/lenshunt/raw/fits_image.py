@@ -1,6 +1,7 @@
 """FITS images: pixels with their header, and what the header tells of filter, scale and place."""
 
 import math
+import re
 import warnings
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,12 @@ Keywords = Mapping[str, Any]
 
 _SEEING_KEYS = ("SEEING", "PSF_FWHM", "PSFFWHM")
 _FILTER_KEYS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
-_SCALE_KEYS = ("D001SCAL", "PIXSCALE", "PIXELSCL")
+#: Names of empty filter wheels: ACS CLEAR1L, WFPC2 and NICMOS blanks.
+_NO_FILTER = ("CLEAR", "N/A", "BLANK", "NONE")
+#: Keys that hold the pixel scale in arcsec.
+SCALE_KEYS = ("D001SCAL", "PIXSCALE", "PIXELSCL")
+#: Beginnings of the keys of distortion tables, which WCS can only read with the whole file.
+_TABLE_KEYS = ("CPDIS", "CPERR", "CQDIS", "DP1", "DP2", "D2IM")
 
 
 @contextmanager
@@ -30,10 +36,22 @@ def open_fits(path: str) -> Iterator[fits.HDUList]:
         warnings.simplefilter("ignore", AstropyWarning)
         warnings.filterwarnings("error", message=".*truncated.*")
         try:
-            with fits.open(path, memmap=True) as hdus:
+            with _opened(path) as hdus:
                 yield hdus
         except (fits.VerifyError, AstropyWarning) as error:
             raise OSError(f"{path}: {error}") from error
+
+
+def _opened(path: str) -> fits.HDUList:
+    """`fits.open`, whose error for an empty file or one that is no FITS does not name it."""
+    try:
+        # mapped where possible; memmap=True would refuse BZERO, so all unsigned integers
+        return fits.open(path)
+    except OSError as error:
+        if error.filename:
+            raise
+        reason = str(error).split(".")[0]
+        raise OSError(f"{path}: {reason}; get the file again") from error
 
 
 def image_planes(hdus: fits.HDUList) -> list[fits.ImageHDU]:
@@ -58,16 +76,22 @@ def keywords(hdus: fits.HDUList, hdu: fits.ImageHDU) -> Keywords:
 
 
 def filter_of(header: Keywords, path: str, remedy: str) -> str:
-    """Filter name from FILTER, FILTER1/2 or FILTNAM1/2; CLEAR wheels are passed over.
+    """Filter name from FILTER, FILTER1/2 or FILTNAM1/2; empty wheels are passed over.
 
-    Raises KeyError with `remedy` where no key names a filter, and for an unknown filter.
+    WFPC2 numbers its filters in FILTER1/2 and names them in FILTNAM1/2; combined images join the
+    wheels, as in CLEAR1L;F814W.
+    Raises KeyError with `remedy` where no key names a filter or they name several, and for an
+    unknown filter.
     """
-    found = [str(header[key]).strip() for key in _FILTER_KEYS if str(header.get(key, "")).strip()]
-    found = [name for name in found if not name.upper().startswith(("CLEAR", "N/A"))]
+    values = [str(header.get(key, "")) for key in _FILTER_KEYS]
+    found = [name.upper() for value in values for name in re.split(r"[;,\s]+", value) if name]
+    found = [name for name in found if not name.startswith(_NO_FILTER) and not name.isdigit()]
     if not found:
         raise KeyError(f"{path}: no FILTER, FILTER1 or FILTER2 in the header; {remedy}")
-    known = [name for name in found if name.upper() in load_filters()]
-    return filter_named((known or found)[0], path).name
+    known = {filter_named(name).name for name in found if name in load_filters()}
+    if len(known) > 1:
+        raise KeyError(f"{path}: the header names filters {' and '.join(sorted(known))}; {remedy}")
+    return known.pop() if known else filter_named(found[0], path).name
 
 
 def celestial_wcs(header: Keywords) -> WCS | None:
@@ -76,6 +100,10 @@ def celestial_wcs(header: Keywords) -> WCS | None:
     own = next((one for one in headers if "CTYPE1" in one), None)
     if own is None:
         return None
+    if any(key.startswith(_TABLE_KEYS) for key in own):
+        # tables correct less than a pixel; SIP polynomials, tens of pixels on ACS, are kept
+        kept = [key for key in own if key not in ("", "COMMENT", "HISTORY")]
+        own = {key: own[key] for key in kept if not key.startswith(_TABLE_KEYS)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         wcs = WCS(own)
@@ -86,17 +114,23 @@ def celestial_wcs(header: Keywords) -> WCS | None:
 
 def pixel_scale_of(header: Keywords) -> float | None:
     """Pixel scale in arcsec: the CD matrix, else the WCS, else D001SCAL and its like; or None."""
-    if "CD1_1" in header and "CD2_2" in header and header.get("CUNIT1", "deg").strip() == "deg":
+    if "CD1_1" in header and "CD2_2" in header and _in_degrees(header):
         # a WCS object would cost as much as reading a cutout
         cd = [float(header.get(f"CD{i}_{j}", 0.0)) for i in (1, 2) for j in (1, 2)]
         return math.sqrt(abs(cd[0] * cd[3] - cd[1] * cd[2])) * 3600.0
     wcs = celestial_wcs(header)
     if wcs is not None:
         return float(np.sqrt(np.prod(proj_plane_pixel_scales(wcs)))) * 3600.0
-    for key in _SCALE_KEYS:
+    for key in SCALE_KEYS:
         if float(header.get(key, 0.0)) > 0:
             return float(header[key])
     return None
+
+
+def _in_degrees(header: Keywords) -> bool:
+    """Whether CUNIT1 is deg, which it is where the key is missing or blank."""
+    unit = header.get("CUNIT1")
+    return unit is None or str(unit).strip() in ("", "deg")
 
 
 def centre_of(wcs: WCS | None, shape: tuple[int, int]) -> tuple[float, float]:

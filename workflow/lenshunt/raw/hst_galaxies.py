@@ -1,6 +1,7 @@
 """HST galaxies in GalSim's format: catalogue, image and PSF files. No lens labels."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,19 @@ from astropy.io import fits
 
 from lenshunt.config import HstGalaxiesDataset
 from lenshunt.provenance import Manifest
+from lenshunt.raw.field_images import separation_arcsec
 from lenshunt.raw.fits_image import open_fits, pixels
 from lenshunt.raw.planes import Plane, fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf
-from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, no_star_field, raw_digest
+from lenshunt.raw.reader import (
+    UNREADABLE,
+    WHOLE_FILE,
+    attempt,
+    join_paths,
+    no_star_field,
+    raw_digest,
+    reason_of,
+)
 from lenshunt.records import (
     SLOTS,
     Cutout,
@@ -39,6 +49,8 @@ _COLUMNS = (
     "PIXEL_SCALE",
     "NOISE_VARIANCE",
 )
+#: Farther apart, two stamps of one IDENT show different galaxies.
+_SAME_PLACE_ARCSEC = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,10 @@ class _Stamp:
 def _stamps(catalogue: str) -> list[_Stamp]:
     """Rows of one catalogue; file names are relative to its folder."""
     with open_fits(catalogue) as hdus:
-        table = hdus[1].data
+        tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
+        if not tables:
+            raise ValueError(f"{catalogue}: no table in the file; is it whole?")
+        table = tables[0].data
         missing = [column for column in _COLUMNS if column not in table.names]
         if missing:
             raise ValueError(f"{catalogue}: no column {missing[0]}; is this a GalSim catalogue?")
@@ -82,29 +97,46 @@ def _stamps(catalogue: str) -> list[_Stamp]:
     ]
 
 
+def _catalogues(dataset: HstGalaxiesDataset) -> list[tuple[str, list[_Stamp], str]]:
+    """(path, rows, "") per catalogue; (path, [], reason) of one that cannot be read."""
+    found: list[tuple[str, list[_Stamp], str]] = []
+    for path in dataset.catalogues:
+        try:
+            found.append((path, _stamps(path), ""))
+        except UNREADABLE as error:
+            found.append((path, [], reason_of(error, path)))
+    return found
+
+
 def named_files(dataset: HstGalaxiesDataset) -> list[str]:
-    """Image and PSF files that the catalogues name, sorted and unique."""
-    stamps = [stamp for path in dataset.catalogues for stamp in _stamps(path)]
+    """Image and PSF files that the readable catalogues name, sorted and unique."""
+    stamps = [stamp for _, rows, _ in _catalogues(dataset) for stamp in rows]
     return sorted({path for stamp in stamps for path in (stamp.gal_path, stamp.psf_path)})
 
 
 def _shape(stamp: _Stamp) -> tuple[int, ...] | None:
     """Shape of a stamp's image, or None where it cannot be read."""
     try:
-        return tuple(fits.getheader(stamp.gal_path, stamp.gal_hdu)[f"NAXIS{k}"] for k in (2, 1))
+        with open_fits(stamp.gal_path) as hdus:
+            header = hdus[stamp.gal_hdu].header
+            return header["NAXIS2"], header["NAXIS1"]
     except UNREADABLE:
         return None
 
 
-def _objects(dataset: HstGalaxiesDataset) -> list[list[_Stamp]]:
-    """Stamps per galaxy: the filters of one IDENT with equal shape and scale together."""
+def _objects(stamps: Iterable[_Stamp]) -> list[list[_Stamp]]:
+    """Stamps per galaxy: filters of one IDENT at one place with equal shape and scale together.
+
+    Catalogues that were numbered on their own give one IDENT to different galaxies.
+    """
     objects: list[list[_Stamp]] = []
     by_galaxy: dict[tuple[Any, ...], list[_Stamp]] = {}
-    for stamp in (stamp for path in dataset.catalogues for stamp in _stamps(path)):
+    for stamp in stamps:
         shape = _shape(stamp)
         key = (stamp.identity, shape, round(stamp.values["PIXEL_SCALE"], 4))
         known = by_galaxy.get(key)
-        if shape and known and stamp.filter_name not in [one.filter_name for one in known]:
+        new_filter = known and stamp.filter_name not in [one.filter_name for one in known]
+        if shape and known and new_filter and _same_place(known[0], stamp):
             known.append(stamp)
             continue
         objects.append([stamp])
@@ -112,21 +144,54 @@ def _objects(dataset: HstGalaxiesDataset) -> list[list[_Stamp]]:
     return objects
 
 
+def _same_place(one: _Stamp, other: _Stamp) -> bool:
+    """Whether two stamps lie within _SAME_PLACE_ARCSEC; unknown positions count as one place."""
+    (ra1, dec1), (ra2, dec2) = ((s.values["RA"], s.values["DEC"]) for s in (one, other))
+    distance = separation_arcsec(np.array(ra1), np.array(dec1), ra2, dec2)
+    return not distance > _SAME_PLACE_ARCSEC
+
+
+def _read_catalogues(
+    dataset: HstGalaxiesDataset,
+) -> tuple[list[list[_Stamp]], list[tuple[str, str]]]:
+    """Stamps per galaxy of the readable catalogues; (path, reason) of the others."""
+    catalogues = _catalogues(dataset)
+    objects = _objects(stamp for _, stamps, _ in catalogues for stamp in stamps)
+    return objects, [(path, reason) for path, _, reason in catalogues if reason]
+
+
 def count(dataset: HstGalaxiesDataset) -> int:
-    """Number of galaxies."""
-    return len(_objects(dataset))
+    """Number of galaxies; a catalogue that cannot be read counts as one (rejected) object."""
+    objects, broken = _read_catalogues(dataset)
+    return len(objects) + len(broken)
 
 
 def read(
     name: str, dataset: HstGalaxiesDataset, start: int, stop: int, manifest: Manifest
 ) -> Iterator[Cutout | Rejected]:
-    """Galaxies [start, stop) in the order of the catalogues."""
-    objects = _objects(dataset)
-    identities = [stamps[0].identity for stamps in objects]
+    """Galaxies [start, stop) in the order of the catalogues, then catalogues without any."""
+    objects, broken = _read_catalogues(dataset)
+    names = _names(objects)
     yield from attempt(
-        [(index, join_paths(_images(objects[index]))) for index in range(start, stop)],
-        lambda index: _cutout(name, dataset, index, objects[index], identities, manifest),
+        [
+            (index, join_paths(_images(objects[index])))
+            for index in range(start, min(stop, len(objects)))
+        ],
+        lambda index: _cutout(name, dataset, index, objects[index], names[index], manifest),
+        names,
     )
+    for path, reason in broken[max(start - len(objects), 0) : max(stop - len(objects), 0)]:
+        yield Rejected(path, WHOLE_FILE, reason)
+
+
+def _names(objects: list[list[_Stamp]]) -> list[str]:
+    """IDENT of each galaxy, with its filters where one IDENT has several cutouts."""
+    several = Counter(stamps[0].identity for stamps in objects)
+    return [
+        str(stamps[0].identity)
+        + ("-" + "-".join(s.filter_name for s in stamps) if several[stamps[0].identity] > 1 else "")
+        for stamps in objects
+    ]
 
 
 def _images(stamps: list[_Stamp]) -> list[str]:
@@ -138,7 +203,7 @@ def _cutout(
     dataset: HstGalaxiesDataset,
     index: int,
     stamps: list[_Stamp],
-    identities: list[int],
+    object_name: str,
     manifest: Manifest,
 ) -> Cutout:
     first = stamps[0]
@@ -150,12 +215,10 @@ def _cutout(
         # of two filters on one slot the magnitude is that of the image
         if filter_named(stamp.filter_name).name in fields["bands"]:
             magnitude[slot_index(stamp.filter_name)] = stamp.values["MAG"]
-    several = identities.count(first.identity) > 1
-    suffix = "-" + "-".join(stamp.filter_name for stamp in stamps) if several else ""
     files = list(dict.fromkeys([*_images(stamps), *(stamp.psf_path for stamp in stamps)]))
     files = [path for path in files if Path(path).is_file()]
     metadata = Metadata(
-        sample_id=f"{name}-{first.identity}{suffix}",
+        sample_id=f"{name}-{object_name}",
         system_id=f"{name}-{first.identity}",
         dataset=name,
         raw_file=join_paths(_images(stamps)),
@@ -202,6 +265,8 @@ def _plane(stamp: _Stamp, dataset: HstGalaxiesDataset) -> Plane:
 
 def _image(path: str, hdu: int) -> np.ndarray:
     with open_fits(path) as hdus:
+        if not 0 <= hdu < len(hdus):
+            raise ValueError(f"{path}: no extension {hdu}, {len(hdus)} in all; is it truncated?")
         image = pixels(hdus[hdu], path)
     if image.ndim != 2:
         raise ValueError(f"{path}[{hdu}]: image has {image.ndim} axes, expected 2")

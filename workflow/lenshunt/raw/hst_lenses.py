@@ -22,6 +22,16 @@ star_field = no_star_field
 _SAME_GRID_PX = 0.1
 
 
+_KEYS = (
+    "image_data",
+    "background_rms",
+    "exposure_time",
+    "ra_at_xy_0",
+    "dec_at_xy_0",
+    "transform_pix2angle",
+)
+
+
 @dataclass(frozen=True)
 class _Grid:
     """Pixel grid of one image: shape, arcsec of pixel (0, 0), arcsec per pixel matrix."""
@@ -89,6 +99,7 @@ def read(
     yield from attempt(
         [(index, join_paths(objects[index])) for index in range(start, stop)],
         lambda index: _cutout(name, dataset, index, objects, survey, manifest),
+        ["+".join(Path(path).stem for path in paths) for paths in objects],
     )
 
 
@@ -107,7 +118,8 @@ def _cutout(
     suffix = "-" + "-".join(_name_parts(path)[1] for path in images) if several else ""
     files = [*images, *(path for path in map(psf_beside, images) if Path(path).is_file())]
     grid = _grid(images[0])
-    assert grid is not None, "its pixels have just been read"
+    if grid is None:
+        raise ValueError(f"{images[0]}: ra_at_xy_0, dec_at_xy_0 or transform_pix2angle is no array")
     metadata = Metadata(
         sample_id=f"{name}-{system}{suffix}",
         system_id=dataset.same_system.get(system, system),
@@ -130,10 +142,12 @@ def _plane(path: str, survey: Survey) -> Plane:
     """One filter in nJy; variance = background_rms^2 + Poisson noise of the positive flux."""
     _, filter_name = _name_parts(path)
     with h5py.File(path) as file:
-        missing = [key for key in ("image_data", "background_rms") if key not in file]
+        missing = [key for key in _KEYS if key not in file]
         if missing:
             raise ValueError(f"{path}: no data set {missing[0]!r}")
         rate = np.asarray(file["image_data"][()], dtype=np.float64)
+        if rate.ndim != 2:
+            raise ValueError(f"{path}: image_data has shape {rate.shape}, expected 2 axes")
         rms = float(file["background_rms"][()])
         exposure_s = np.asarray(file["exposure_time"][()], dtype=np.float64)
     unexposed = np.broadcast_to(exposure_s <= 0, rate.shape)

@@ -100,8 +100,9 @@ def fill_slots(planes: list[Plane], where: str) -> tuple[dict[str, np.ndarray], 
     bands, band_flags = [""] * len(SLOTS), [0] * len(SLOTS)
     for slot, one in chosen.items():
         good = ~one.unusable
-        image[slot][good] = one.image[good]
-        variance[slot][good] = np.nan if one.variance is None else one.variance[good]
+        np.copyto(image[slot], one.image, casting="same_kind", where=good)
+        spread = np.nan if one.variance is None else one.variance
+        np.copyto(variance[slot], spread, casting="same_kind", where=good)
         bands[slot], band_flags[slot] = filter_named(one.filter_name).name, 1
     psf = _stack_psfs(chosen)
     arrays = {"image": image, "variance": variance}

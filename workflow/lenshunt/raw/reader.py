@@ -1,15 +1,16 @@
 """What a reader is, and the loop that turns unreadable objects into rejections."""
 
 import hashlib
+import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lenshunt.provenance import Manifest
+from lenshunt.provenance import UNHASHED, Manifest
 from lenshunt.records import Cutout, Rejected
 
 #: What broken files raise in astropy, h5py and numpy, besides errors of our own checks.
@@ -46,11 +47,36 @@ class Reader:
     star_field: Callable[[Any, str, str], tuple[np.ndarray, float] | None]
 
 
+#: What HDF5 tells of the moment: times, addresses, numbers of open files.
+_HDF5_STATE = re.compile(
+    r",? ?\b(time|file descriptor|buf|total read size|bytes this sub-read|bytes actually read"
+    r"|offset|flags|o_flags) = [^,)]*"
+)
+#: raw_index of a Rejected that stands for a whole file of many objects, their number unknown.
+WHOLE_FILE = -1
+
+
 def attempt(
-    objects: Iterable[tuple[int, str]], read_one: Callable[[int], Cutout]
+    objects: Iterable[tuple[int, str]],
+    read_one: Callable[[int], Cutout],
+    names: Sequence[str] = (),
 ) -> Iterator[Cutout | Rejected]:
-    """Read objects one by one; (index, raw_file) of one that cannot be read becomes a Rejected."""
+    """Read objects one by one; (index, raw_file) of one that cannot be read becomes a Rejected.
+
+    names : of all objects of the data set, by index; of two with one name the later is rejected
+    """
+    first: dict[str, int] = {}
+    for index, name in enumerate(names):
+        first.setdefault(name, index)
     for index, raw_file in objects:
+        if names and first[names[index]] != index:
+            yield Rejected(
+                raw_file,
+                index,
+                f"{raw_file}: a second object named {names[index]} (the first is number "
+                f"{first[names[index]]}); rename it, or leave one out",
+            )
+            continue
         try:
             yield read_one(index)
         except UNREADABLE as error:
@@ -58,11 +84,14 @@ def attempt(
 
 
 def reason_of(error: BaseException, raw_file: str) -> str:
-    """The message of `error` in one line that names the file."""
+    """The message of `error` in one line that names the file, the same in every run."""
     message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        message = f"{error.filename}: {error.strerror}"
     text = " ".join(str(message).split()) or type(error).__name__
-    first = raw_file.split(";")[0]
-    return text if first and first in text else f"{raw_file}: {text}"
+    text = _HDF5_STATE.sub("", text)
+    named = any(path and path in text for path in raw_file.split(";"))
+    return text if named else f"{raw_file.split(';')[0]}: {text}"
 
 
 def raw_digest(paths: list[str], manifest: Manifest) -> str:
@@ -72,6 +101,12 @@ def raw_digest(paths: list[str], manifest: Manifest) -> str:
         raise KeyError(
             f"{missing[0]}: not in the manifest of its data set; was the file added while the "
             "workflow was running? start it again"
+        )
+    unread = [path for path in paths if manifest.sha256[path] == UNHASHED]
+    if unread:
+        raise OSError(
+            f"{unread[0]}: could not be read when the manifest was made; look at its permissions "
+            "and start again"
         )
     if len(paths) == 1:
         return manifest.sha256[paths[0]]

@@ -1,5 +1,7 @@
 """HSC stamps as NPZ (scarlet's layout): images, variance, mask and psfs in g r i z y."""
 
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,7 @@ def read(
     yield from attempt(
         [(index, files[index]) for index in range(start, stop)],
         lambda index: _cutout(name, dataset, index, files[index], survey, manifest),
+        [Path(path).stem for path in files],
     )
 
 
@@ -87,12 +90,20 @@ def _cutout(
 
 
 def _checked(path: str) -> dict[str, np.ndarray]:
-    """Arrays of a stamp, their shapes checked."""
-    with np.load(path, allow_pickle=False) as file:
-        missing = [key for key in _KEYS if key not in file]
-        if missing:
-            raise ValueError(f"{path}: no array {missing[0]!r}, expected {', '.join(_KEYS)}")
-        arrays = {key: file[key] for key in _KEYS}
+    """Arrays of a stamp by name. Raises ValueError naming the file and what is wrong with it."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {key: file[key] for key in _KEYS if key in file}
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: no whole NPZ file ({error}); get it again") from error
+    missing = [key for key in _KEYS if key not in found]
+    if missing:
+        raise ValueError(f"{path}: no array {missing[0]!r}, expected {', '.join(_KEYS)}")
+    return _with_checked_shapes(found, path)
+
+
+def _with_checked_shapes(arrays: dict[str, np.ndarray], path: str) -> dict[str, np.ndarray]:
+    """The same arrays. Raises ValueError where their shapes do not fit together."""
     shape = arrays["images"].shape
     if len(shape) != 3 or shape[0] != len(SLOTS):
         raise ValueError(f"{path}: images have shape {shape}, expected [5, y, x] in g r i z y")

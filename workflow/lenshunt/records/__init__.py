@@ -8,9 +8,10 @@ from lenshunt.records.metadata import (
     SCHEMA_VERSION,
     Metadata,
     is_trainable_source,
-    validate_table,
 )
-from lenshunt.records.store import RecordReader, RecordWriter, read_metadata
+from lenshunt.records.schema import validate_table
+from lenshunt.records.store import RecordReader, RecordWriter
+from lenshunt.records.tables import TableWriter, count_rows, metadata_batches, read_metadata
 from lenshunt.records.units import AB_NJY, magnitude_from_njy, njy_from_magnitude, njy_per_count
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "RecordReader",
     "RecordWriter",
     "Rejected",
+    "TableWriter",
+    "count_rows",
     "filter_named",
     "is_trainable_source",
     "load_filters",
     "magnitude_from_njy",
+    "metadata_batches",
     "njy_from_magnitude",
     "njy_per_count",
     "read_metadata",

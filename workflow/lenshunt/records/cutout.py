@@ -69,7 +69,7 @@ class CutoutBatch:
     psf_id : object [n, band], key into `psfs`; "" where there is no PSF
     psfs : the distinct PSFs, id -> float32 [h, w], unit sum
     noise_corr : float32 [n, band]
-    metadata : DataFrame of n rows, columns `COLUMNS`
+    metadata : DataFrame of n rows, the columns that the reader was asked for
     row : int [n], position of each cutout in its chunk
     """
 

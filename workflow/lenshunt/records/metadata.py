@@ -1,13 +1,14 @@
 """Metadata schema v2.0: one definition for a record, a table row and a shard's JSON."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
-import numpy as np
 import pandas as pd
-import pandera.pandas as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import pyarrow
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lenshunt.records.bands import SLOTS
 
@@ -35,6 +36,23 @@ FiveStrings = tuple[str, str, str, str, str]
 FiveFlags = tuple[int, int, int, int, int]
 FiveFloats = tuple[float, float, float, float, float]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+@dataclass(frozen=True)
+class _TableBounds:
+    """Bounds of a table column; pydantic's own would refuse the NaN of a missing value."""
+
+    ge: float
+    le: float
+
+
+def _fraction_or_missing(value: float) -> float:
+    if not (math.isnan(value) or 0.0 <= value <= 1.0):
+        raise ValueError(f"{value} is no fraction: 0 to 1, or NaN where missing")
+    return value
+
+
+FractionOrNaN = Annotated[float, AfterValidator(_fraction_or_missing), _TableBounds(0.0, 1.0)]
 NO_BANDS: FiveStrings = ("", "", "", "", "")
 FIVE_NAN: FiveFloats = (NaN, NaN, NaN, NaN, NaN)
 
@@ -53,7 +71,8 @@ class Metadata(BaseModel):
     `ra`, `dec` are ICRS degrees; `seeing`, `psf_fwhm`, `half_light_radius` (major axis),
     `einstein_radius` arcsec; `pixel_scale` arcsec per pixel; `position_angle` degrees East of
     North; `flux` nJy and `magnitude` AB per band slot; `flux_ratio` lensed / total flux in i
-    or the nearest band.
+    or the nearest band. `featured_fraction`, `spiral_fraction` and `ring_fraction` are fractions
+    of Galaxy Zoo's votes for features or a disk, spiral arms and a ring.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
@@ -97,6 +116,9 @@ class Metadata(BaseModel):
     half_light_radius: float = NaN
     axis_ratio: float = NaN
     position_angle: float = NaN
+    featured_fraction: FractionOrNaN = NaN
+    spiral_fraction: FractionOrNaN = NaN
+    ring_fraction: FractionOrNaN = NaN
     # lensing
     einstein_radius: float = NaN
     flux_ratio: float = NaN
@@ -163,91 +185,56 @@ def _columns() -> list[str]:
 COLUMNS: tuple[str, ...] = tuple(_columns())
 
 
-def _column(annotation: Any, metadata: list[Any]) -> pa.Column:
-    """Pandera column for one field of `Metadata`: its dtype and its bounds."""
-    checks: list[pa.Check] = []
+def kind_of(annotation: Any) -> type:
+    """str, int, float or bool: the type of one value of a field."""
     args = get_args(annotation)
-    kind: Any = annotation
     if args and all(isinstance(arg, (str, int)) for arg in args):
-        checks.append(pa.Check.isin(list(args)))
-        kind = type(args[0])
-    for item in metadata:
-        for attribute, check in (("ge", pa.Check.ge), ("gt", pa.Check.gt), ("le", pa.Check.le)):
-            bound = getattr(item, attribute, None)
-            if bound is not None:
-                checks.append(check(bound))
-        if getattr(item, "min_length", None):
-            checks.append(pa.Check.str_length(min_value=item.min_length))
-        pattern = getattr(item, "pattern", None)
-        if pattern:
-            checks.append(pa.Check.str_matches(pattern))
-    dtype = {str: str, int: "int64", float: "float64", bool: "bool"}[kind]
-    return pa.Column(dtype, checks, nullable=kind is float)
+        return type(args[0])
+    return {str: str, int: int, float: float, bool: bool}[annotation]
 
 
 @cache
-def table_schema() -> pa.DataFrameSchema:
-    """The table form of `Metadata`, derived from it."""
-    columns: dict[str, pa.Column] = {}
+def arrow_schema() -> pyarrow.Schema:
+    """The schema of a metadata table on disk, typed even where all values are missing."""
+    types = {
+        str: pyarrow.large_string(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
+        bool: pyarrow.bool_(),
+    }
+    fields: list[tuple[str, pyarrow.DataType]] = []
     for name, field in Metadata.model_fields.items():
         if name in PER_BAND:
-            kind = get_args(field.annotation)[0]
-            columns.update({f"{name}_{slot}": _column(kind, []) for slot in SLOTS})
+            kind = types[kind_of(get_args(field.annotation)[0])]
+            fields.extend((f"{name}_{slot}", kind) for slot in SLOTS)
         else:
-            columns[name] = _column(field.annotation, list(field.metadata))
-    return pa.DataFrameSchema(columns, strict=True, ordered=True, unique=["sample_id"])
+            fields.append((name, types[kind_of(field.annotation)]))
+    return pyarrow.schema(fields)
 
 
-def validate_table(table: pd.DataFrame, where: str = "metadata table") -> pd.DataFrame:
-    """Check a metadata table against schema v2.0; returns it with the schema's column order.
-
-    Raises ValueError naming `where`, the column and the first offending sample.
-    """
-    if "schema_version" not in table:
-        raise ValueError(f"{where}: no column schema_version; is this a lenshunt metadata table?")
-    versions = set(table["schema_version"].unique()) - {SCHEMA_VERSION}
-    if versions:
-        raise ValueError(
-            f"{where}: schema {', '.join(sorted(map(str, versions)))} found, "
-            f"{SCHEMA_VERSION} wanted; make the records again"
-        )
-    missing = [name for name in COLUMNS if name not in table]
-    extra = [name for name in table.columns if name not in COLUMNS]
-    if missing or extra:
-        raise ValueError(f"{where}: missing columns {missing}, unknown columns {extra}")
-    table = table[list(COLUMNS)]
-    try:
-        table_schema().validate(table, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        first = error.failure_cases.iloc[0]
-        sample = ""
-        if not pd.isna(first["index"]):
-            sample = f" (sample {table['sample_id'].iloc[int(first['index'])]})"
-        raise ValueError(
-            f"{where}: {len(error.failure_cases)} bad values; first: column {first['column']}, "
-            f"check {first['check']}, value {first['failure_case']!r}{sample}"
-        ) from None
-    no_label = ~table["label_source"].map(is_trainable_source).astype(bool)
-    bad = no_label & (table["label"] != -1)
-    if bad.any():
-        raise ValueError(
-            f"{where}: sample {table.loc[bad, 'sample_id'].iloc[0]} has a label although its "
-            "source carries none"
-        )
-    lensing = table[["einstein_radius", "flux_ratio", "arc_snr"]].notna().any(axis=1)
-    bad = (table["label"] == 0) & lensing
-    if bad.any():
-        raise ValueError(
-            f"{where}: sample {table.loc[bad, 'sample_id'].iloc[0]} has label 0 and lensing values"
-        )
-    return table
+def arrow_from_records(records: Sequence[Metadata]) -> pyarrow.Table:
+    """`records` as a table in memory, typed even when empty."""
+    columns: list[list[Any]] = []
+    for name in Metadata.model_fields:
+        values = [getattr(record, name) for record in records]
+        if name in PER_BAND:
+            columns.extend([value[band] for value in values] for band in range(len(SLOTS)))
+        else:
+            columns.append(values)
+    schema = arrow_schema()
+    arrays = [pyarrow.array(*pair) for pair in zip(columns, schema.types, strict=True)]
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
-def table_from_records(records: list[Metadata]) -> pd.DataFrame:
+def table_from_records(records: Sequence[Metadata]) -> pd.DataFrame:
     """Metadata table of `records`, typed even when empty or when all values are missing."""
-    rows = [record.to_row() for record in records]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    dtypes = {name: column.dtype.type for name, column in table_schema().columns.items()}
-    for name, dtype in dtypes.items():
-        table[name] = table[name].astype("str" if dtype == np.dtype("O") else dtype)
-    return table
+    return arrow_from_records(records).to_pandas()
+
+
+def records_from_table(table: pd.DataFrame) -> list[Metadata]:
+    """Inverse of `table_from_records`, for a table of any columns beside the metadata's."""
+    columns = [table[name].tolist() for name in COLUMNS]
+    return [
+        Metadata.from_row(dict(zip(COLUMNS, values, strict=True)))
+        for values in zip(*columns, strict=True)
+    ]

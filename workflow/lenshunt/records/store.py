@@ -1,17 +1,17 @@
 """One chunk of cutouts on disk: HDF5 pixels grouped by shape, distinct PSFs, metadata table."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from lenshunt.records.bands import SLOTS
 from lenshunt.records.cutout import Cutout, CutoutBatch
-from lenshunt.records.metadata import Metadata, table_from_records, validate_table
+from lenshunt.records.metadata import COLUMNS, Metadata, arrow_from_records
+from lenshunt.records.tables import TableWriter, read_metadata
 
 
 def psf_digest(psf: np.ndarray) -> str:
@@ -23,39 +23,65 @@ def psf_digest(psf: np.ndarray) -> str:
 class RecordWriter:
     """Streams cutouts into PIXELS (HDF5) and their metadata into METADATA (Parquet).
 
-    Memory holds at most `buffer` cutouts per shape. Both files appear under their own names only
-    when the `with` block ends without an error.
+    Memory holds at most `buffer` cutouts per shape, and one row group of metadata. Both files
+    appear under their own names only when the `with` block ends without an error.
     """
 
-    def __init__(self, pixels: Path | str, metadata: Path | str, buffer: int = 128) -> None:
-        self._pixels, self._metadata = Path(pixels), Path(metadata)
+    def __init__(self, pixels: Path | str, metadata: Path | str, buffer: int = 32) -> None:
+        self._pixels = Path(pixels)
         self._partial = self._pixels.with_name(self._pixels.name + ".partial")
+        self._table = TableWriter(metadata)
         self._buffer = buffer
         self._waiting: dict[str, list[tuple[int, Cutout, list[str]]]] = {}
         self._records: list[Metadata] = []
+        self._count = 0
+        self._known: set[str] = set()
+        self._last_psf: np.ndarray | None = None
+        self._last_flags: tuple[int, ...] = ()
+        self._last_ids: list[str] = []
 
     def __enter__(self) -> "RecordWriter":
         self._pixels.parent.mkdir(parents=True, exist_ok=True)
+        self._table.open()
         self._file = h5py.File(self._partial, "w", libver="latest")
         self._psfs = self._file.create_group("psf")
         return self
 
     def add(self, cutout: Cutout) -> None:
         """Append one cutout."""
-        ids = [""] * len(SLOTS)
-        if cutout.psf is not None:
-            for band, flag in enumerate(cutout.metadata.band_flags):
-                if flag:
-                    psf = np.asarray(cutout.psf[band], np.float32)
-                    ids[band] = psf_digest(psf)
-                    if ids[band] not in self._psfs:
-                        self._psfs[ids[band]] = psf
+        ids = self._psf_ids(cutout)
         shape = "{}x{}".format(*cutout.image.shape[1:])
         waiting = self._waiting.setdefault(shape, [])
-        waiting.append((len(self._records), cutout, ids))
+        waiting.append((self._count, cutout, ids))
         self._records.append(cutout.metadata)
+        self._count += 1
         if len(waiting) >= self._buffer:
             self._flush(shape)
+        if len(self._records) >= self._buffer:
+            self._flush_records()
+
+    def _psf_ids(self, cutout: Cutout) -> list[str]:
+        """Id of the PSF of each band; a PSF that is new is stored."""
+        if cutout.psf is None:
+            return [""] * len(SLOTS)
+        flags = cutout.metadata.band_flags
+        # Neighbours in a survey share one stack of PSFs.
+        if cutout.psf is self._last_psf and flags == self._last_flags:
+            return self._last_ids
+        ids = [""] * len(SLOTS)
+        for band, flag in enumerate(flags):
+            if flag:
+                psf = np.asarray(cutout.psf[band], np.float32)
+                ids[band] = psf_digest(psf)
+                if ids[band] not in self._known:
+                    self._psfs[ids[band]] = psf
+                    self._known.add(ids[band])
+        self._last_psf, self._last_flags, self._last_ids = cutout.psf, flags, ids
+        return ids
+
+    def _flush_records(self) -> None:
+        self._table.write(arrow_from_records(self._records))
+        self._records = []
 
     def _flush(self, shape: str) -> None:
         waiting = self._waiting.pop(shape)
@@ -86,48 +112,47 @@ class RecordWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
+        try:
+            if kind is None:
+                for shape in sorted(self._waiting):
+                    self._flush(shape)
+                self._flush_records()
+                self._file.close()
+                self._table.finish()
+                self._partial.replace(self._pixels)
+        finally:
+            self._table.abandon()
             self._file.close()
             self._partial.unlink(missing_ok=True)
-            return
-        for shape in sorted(self._waiting):
-            self._flush(shape)
-        self._file.close()
-        self._metadata.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._metadata.with_name(self._metadata.name + ".partial")
-        try:
-            table = validate_table(table_from_records(self._records), str(self._metadata))
-            table.to_parquet(partial, index=False)
-            partial.replace(self._metadata)
-            self._partial.replace(self._pixels)
-        finally:
-            partial.unlink(missing_ok=True)
-            self._partial.unlink(missing_ok=True)
-
-
-def read_metadata(path: Path | str) -> pd.DataFrame:
-    """A metadata table from Parquet, validated against schema v2.0."""
-    return validate_table(pd.read_parquet(path), str(path))
 
 
 class RecordReader:
-    """Reads a chunk that `RecordWriter` wrote, batch by batch."""
+    """Reads a chunk that `RecordWriter` wrote, batch by batch.
 
-    def __init__(self, pixels: Path | str, metadata: Path | str) -> None:
-        self.pixels, self.metadata = Path(pixels), read_metadata(metadata)
+    columns : columns of the metadata that are read and held in memory
+    """
+
+    def __init__(
+        self, pixels: Path | str, metadata: Path | str, columns: Sequence[str] = COLUMNS
+    ) -> None:
+        self.pixels, self.metadata = Path(pixels), read_metadata(metadata, columns)
 
     def psfs(self) -> dict[str, np.ndarray]:
         """Distinct PSFs of the chunk: id -> float32 [h, w]."""
         with h5py.File(self.pixels) as file:
             return {name: file["psf"][name][()] for name in file["psf"]}
 
-    def psf_ids(self) -> np.ndarray:
-        """Id of the PSF of every cutout and band, str [n, band], in the table's order."""
-        ids = np.full((len(self.metadata), len(SLOTS)), "", dtype="U20")
+    def psf_ids(self, size: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows [m] of the table and the ids of their PSFs, str [m, band]; at most `size` at a time.
+
+        "" where there is no PSF.
+        """
         with h5py.File(self.pixels) as file:
-            for group in file.get("shape", {}).values():
-                ids[group["row"][()]] = group["psf_id"][()].astype(str)
-        return ids
+            for shape in sorted(file.get("shape", {})):
+                group = file[f"shape/{shape}"]
+                for start in range(0, len(group["row"]), size):
+                    part = slice(start, start + size)
+                    yield group["row"][part], group["psf_id"][part].astype(str)
 
     def batches(self, size: int = 128) -> Iterator[CutoutBatch]:
         """Batches of at most `size` cutouts of one shape, in the chunk's order within a shape."""

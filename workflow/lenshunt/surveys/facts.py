@@ -8,8 +8,8 @@ import yaml
 from lenshunt.provenance.paths import RESOURCES
 from lenshunt.records.bands import filter_named
 
-_FACTS = ("pixel_scale_arcsec", "zero_point_ab", "psf_fwhm_arcsec", "moffat_beta")
-_OPTIONAL = ("saturation", "masked_value")
+_FACTS = ("pixel_scale_arcsec", "zero_point_ab", "psf_fwhm_arcsec", "moffat_beta", "filters")
+_OPTIONAL = ("saturation", "masked_value", "zero_point_key", "header")
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,11 @@ class Survey:
     zero_point_ab : AB magnitude of one count, by filter or "default"; empty where headers tell
     psf_fwhm_arcsec : typical FWHM by filter or "default"
     moffat_beta : wing exponent of its PSF
+    filters : names of its filters
     saturation : pixel value in counts from which a pixel is unusable, or None
     masked_value : pixel value that marks a masked pixel, or None
+    zero_point_key : header key that holds the zero point of one file, or None
+    header : signatures of its files: regular expression by header key
     source : where each number comes from, by field
     """
 
@@ -30,8 +33,11 @@ class Survey:
     zero_point_ab: dict[str, float]
     psf_fwhm_arcsec: dict[str, float]
     moffat_beta: float
+    filters: tuple[str, ...]
     saturation: float | None
     masked_value: float | None
+    zero_point_key: str | None
+    header: tuple[dict[str, str], ...]
     source: dict[str, str]
 
     def zero_point(self, filter_name: str, where: str = "") -> float:
@@ -61,7 +67,9 @@ def _survey(name: str, entry: dict, path: str) -> Survey:
         raise ValueError(
             f"{path}: survey {name}: missing {missing}, unknown keys {sorted(unknown)}"
         )
-    unsourced = [fact for fact in entry if fact != "sources" and fact not in entry["sources"]]
+    # where no value of saturation is given, its source says what tells instead
+    wanted = [*(fact for fact in entry if fact != "sources"), "saturation"]
+    unsourced = [fact for fact in dict.fromkeys(wanted) if fact not in entry["sources"]]
     if unsourced:
         raise ValueError(f"{path}: survey {name}: no source for {', '.join(unsourced)}")
     return Survey(
@@ -70,8 +78,11 @@ def _survey(name: str, entry: dict, path: str) -> Survey:
         zero_point_ab=_filter_table(entry["zero_point_ab"]),
         psf_fwhm_arcsec=_filter_table(entry["psf_fwhm_arcsec"]),
         moffat_beta=float(entry["moffat_beta"]),
+        filters=tuple(filter_named(one, f"{path}: {name}").name for one in entry["filters"]),
         saturation=entry.get("saturation"),
         masked_value=entry.get("masked_value"),
+        zero_point_key=entry.get("zero_point_key"),
+        header=tuple(dict(one) for one in entry.get("header", [])),
         source=dict(entry["sources"]),
     )
 

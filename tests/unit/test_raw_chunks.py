@@ -1,0 +1,80 @@
+"""Of every format, the chunks of a data set together are the data set, each object once."""
+
+from itertools import pairwise
+
+import pytest
+from bologna2_samples import EMPTY, LENS, challenge
+from raw_samples import truncate
+from raw_sets import MAKERS
+from test_raw_field import catalogue, field
+from test_raw_galaxy_zoo import write_image, write_table, zoo
+
+from lenshunt.provenance import raw_manifest
+from lenshunt.raw import READERS, raw_files
+from lenshunt.records import Cutout
+
+
+def of_maker(reader):
+    def make(folder):
+        raw = MAKERS[reader](folder)
+        return raw.dataset, raw.broken
+
+    return make
+
+
+def of_bologna2(folder):
+    sample = challenge(folder, [LENS, EMPTY, LENS], bands=["EUC_VIS"], only_present=True)
+    sample = sample.model_copy(update={"bands": ["EUC_VIS"]})
+    return sample, folder / "Public/EUC_VIS/imageEUC_VIS-200001.fits"
+
+
+def of_galaxy_zoo(folder):
+    rows = [[str(k), "10", "2", "", "0.5", "0.5", "0.5"] for k in range(5)]
+    for k in (0, 1, 2, 4):
+        write_image(folder / f"{k}.fits")
+    table = write_table(folder / "t.csv", rows)
+    return zoo(table, images=str(folder / "{id}.fits")), folder / "1.fits"
+
+
+def of_field(folder):
+    sample = field(folder, scan_step_arcsec=8.0, catalogue=catalogue(folder))
+    return sample, folder / "g.fits"
+
+
+SETS = {name: of_maker(name) for name in MAKERS} | {
+    "bologna2": of_bologna2,
+    "galaxy_zoo": of_galaxy_zoo,
+    "field": of_field,
+}
+
+
+def test_every_reader_is_tested():
+    assert set(SETS) == set(READERS)
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken"])
+@pytest.mark.parametrize("reader", SETS)
+def test_chunks_together_are_the_data_set(reader, broken, tmp_path):
+    dataset, file = SETS[reader](tmp_path)
+    if broken:
+        truncate(file, 0.3)
+    manifest = raw_manifest(raw_files(dataset), tmp_path / "hashes.json")
+    total = READERS[reader].count(dataset)
+
+    def items(chunks):
+        edges = [k * total // chunks for k in range(chunks + 1)]
+        read = READERS[reader].read
+        found = [
+            one
+            for start, stop in pairwise(edges)
+            for one in read("set", dataset, start, stop, manifest)
+        ]
+        return [one.metadata.sample_id if isinstance(one, Cutout) else one for one in found]
+
+    whole = items(1)
+    assert len(whole) == total
+    ids = [one for one in whole if isinstance(one, str)]
+    assert len(set(ids)) == len(ids)
+    assert (len(ids) < total) == (broken or reader == "galaxy_zoo")
+    for chunks in (2, 3, 7):
+        assert items(chunks) == whole
