@@ -40,5 +40,9 @@ rule all:
         TARGETS,
 
 
+onstart:
+    note_run(".", jobs_are_local=workflow.local_exec)
+
+
 onsuccess:
     print_summary()

@@ -19,7 +19,10 @@ from lenshunt.images import (
 from lenshunt.records import SLOTS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from images_samples import BANDS, GROUND, write_cutouts, write_manifest
+from photometry import CASES, Source, recover
+from stamp_photometry import against, against_injected, stamp_fluxes
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +111,64 @@ def test_the_noise_of_the_final_images_is_what_their_variance_says(chain):
     pull = image[part] / np.sqrt(variance[part])
     assert pull.std() == pytest.approx(1.0, abs=0.15)
     assert (table["noise_corr_i"] > 1).all()
+
+
+#: Bias, in parts of the flux in 3 arcsec, that is known and larger than the 0.3 % of all others.
+KNOWN_BIAS = {
+    # no part of the 80 px cutout is free of the galaxy
+    "HSC n=1 3 arcsec 1e5": 0.02,
+    # one sigma per pixel across a small cutout, whose brighter side looks like a source
+    "HSC point 1e4, gradient": 0.055,
+    # n = 4 wings and a gradient together
+    "HST n=4 0.5 arcsec 1e4, gradient": 0.005,
+}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_the_flux_of_every_kind_of_source_is_recovered(name, tmp_path):
+    one = recover(CASES[name], tmp_path, 20)
+    assert abs(one.bias) <= KNOWN_BIAS.get(name, 0.003) + 3 * one.error
+
+
+def test_a_galaxy_in_an_hst_cutout_keeps_its_wings(tmp_path):
+    # a map of the background took 2.4 % of this one
+    one = recover(Source("hst", 1e4, 0.5, 4), tmp_path, 12)
+    assert abs(one.bias) <= 0.003 + 2 * one.error
+
+
+@pytest.fixture(scope="module")
+def stamps(real_data, tmp_path_factory):
+    """Fluxes of the objects of all real HSC stamps, after the chain and raw."""
+    return stamp_fluxes(real_data / "hsc_stamps", tmp_path_factory.mktemp("stamps"))
+
+
+@pytest.mark.real
+def test_real_fluxes_are_those_of_an_independent_convolution(stamps):
+    for column, limit in (("reference", 0.001), ("coadd", 0.003)):
+        found = against(stamps, column).set_index("diameter")
+        assert (found["n"].loc[[1.5, 2.0, 3.0]] > 100).all()
+        assert (found["mean"].abs() < limit).all()
+        assert (found["median"].abs().loc[[1.5, 2.0, 3.0]] < limit).all()
+    # without a choice of sky, all but objects beside what lies beyond the crop
+    assert (against(stamps, "reference")["scatter"] < 0.001).all()
+
+
+@pytest.mark.real
+def test_matching_conserves_the_flux_of_real_isolated_stars(stamps):
+    alone = stamps[(stamps["kind"] == "star") & (stamps["alone_px"] > 15)]
+    found = against(alone, "raw", snr_min=100).set_index("diameter")
+    # the target PSF is wider than that of the coadds: the flux moves out, and is whole at 5 arcsec
+    assert found["median"].is_monotonic_increasing
+    assert found["median"][1.5] < -0.1
+    assert found["n"][10.0] >= 5
+    assert abs(found["median"][10.0]) < 0.003
+
+
+@pytest.mark.real
+def test_injected_stars_have_the_magnitude_that_was_injected(stamps):
+    stars = against_injected(stamps)
+    bright = stars["offset"][stars["magnitude"] < 20]
+    assert len(bright) > 25
+    # who injected them took a zero point or PSF that differs by some hundredths of a magnitude
+    assert abs(bright.median()) < 0.05
+    assert (bright - bright.median()).abs().median() < 0.02

@@ -1,11 +1,8 @@
-"""PSF matching on real HSC and HST PSFs, on the same sky, and what it does to noise and flux."""
+"""PSF matching on real HSC and HST PSFs, and what it does to noise and flux."""
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.wcs import WCS
-from scipy.ndimage import map_coordinates, shift
-from scipy.optimize import least_squares
 from scipy.signal import fftconvolve
 
 from lenshunt.config import Grid
@@ -68,54 +65,6 @@ def test_wiener_kernels_beat_a_gaussian_of_the_quadrature_difference(real_data):
             fftconvolve(padded, gaussian / gaussian.sum(), "same"), target, target_px
         )
         assert matching_kernel(psf, target, target_px).residual < 0.1 * peer
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("name", ["", "1"])
-def test_an_hsc_image_made_from_hst_agrees_with_the_real_one(real_data, name):
-    folder = real_data / "hsc_cosmos"
-    hst, header = fits.getdata(folder / f"Cut_HST{name}.fits", header=True)
-    cube, hsc_header = fits.getdata(folder / f"Cut_HSC{name}.fits", header=True)
-    hsc = cube[2].astype(float)  # i, the band nearest to F814W
-    hst_psf = fits.getdata(folder / "PSF_HST.fits").astype(float)
-    hsc_psf = fits.getdata(folder / "PSF_HSC.fits")[2].astype(float)
-    matched = _observed_through(hst.astype(float), hst_psf, hsc_psf)
-    pixels = np.indices(hsc.shape)
-    sky = WCS(hsc_header).celestial.all_pix2world(pixels[1], pixels[0], 0)
-    x, y = WCS(header).celestial.all_world2pix(*sky, 0)
-    model = map_coordinates(matched, [y, x], order=3) * (HSC_SCALE / HST_SCALE) ** 2
-    # Pixels whose kernel reaches beyond the HST image are no comparison.
-    margin = 1.5 / HST_SCALE
-    seen = (np.minimum(x, y) > margin) & (np.maximum(x, y) < len(hst) - margin)
-
-    def difference(p):
-        moved = shift(model, p[1:3], order=3, mode="nearest")
-        return (hsc - p[0] * moved - p[3])[seen]
-
-    start = [np.sum(hsc[seen] * model[seen]) / np.sum(model[seen] ** 2), 0, 0, 0]
-    fit = least_squares(difference, start, x_scale=[start[0], 0.1, 0.1, hsc.std() / 100])
-    assert np.abs(fit.x[1:3]).max() < 1.0
-    left = difference(fit.x)
-    sky_sigma = 1.4826 * np.median(np.abs(left - np.median(left)))
-    # Within noise: no scatter beyond the sky's, but for the colour gradients of the galaxies
-    # (the bandpasses differ), which stay below three percent of the brightest pixel.
-    beyond_noise = np.sqrt(max(np.var(left) - sky_sigma**2, 0))
-    assert beyond_noise < 0.03 * hsc[seen].max()
-    assert np.mean(np.abs(left) < 3 * sky_sigma) > 0.9
-    assert np.corrcoef(hsc[seen], (hsc[seen] - left))[0, 1] > 0.99
-
-
-def _observed_through(image, image_psf, wanted_psf):
-    """An HST image with the PSF of HSC, by the kernel between the two on HST pixels."""
-    ratio = HST_SCALE / HSC_SCALE
-    side = 2 * int(len(wanted_psf) // 2 / ratio) + 1
-    at = (np.arange(side) - side // 2) * ratio + len(wanted_psf) // 2
-    wanted = map_coordinates(wanted_psf, np.meshgrid(at, at, indexing="ij"), order=5)
-    match = matching_kernel(
-        image_psf / image_psf.sum(), wanted / wanted.sum(), fwhm(wanted, 1.0), side
-    )
-    assert match.residual < 0.01
-    return fftconvolve(image, match.kernel, mode="same")
 
 
 def test_the_target_has_the_configured_fwhm_at_any_pixel_scale():

@@ -94,7 +94,8 @@ def make_shards(folder: Path, records: list[Metadata], seed: int = 1, **options:
     splits = str(folder / "splits.parquet")
     metadata = [name for _, name in chunks]
     search = bool(options.pop("search", False))
-    make_splits(metadata=metadata, config=SplitConfig(), seed=seed, out=splits, search=search)
+    config = SplitConfig(folds=options.pop("folds", None))
+    make_splits(metadata=metadata, config=config, seed=seed, out=splits, search=search)
     index = str(folder / "index.json")
     values: dict = {
         "quality_threshold": 0.7,

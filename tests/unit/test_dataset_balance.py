@@ -6,7 +6,7 @@ from dataset_samples import record, split_table, write_table
 
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import FACTORS, balance_table, make_splits
-from lenshunt.figures.splits import _bin_start, draw_split_balance
+from lenshunt.figures.splits import VALUES_DRAWN, _bin_start, _rarest_together, draw_split_balance
 
 
 def test_fractions_of_a_factor_sum_to_one_in_every_split(tmp_path):
@@ -75,3 +75,31 @@ def test_bins_are_drawn_in_order():
     names = ["none", ">=24.1", "18.2-20.5", "<18.2", "20.5-24.1"]
     assert sorted(names, key=_bin_start) == ["<18.2", "18.2-20.5", "20.5-24.1", ">=24.1", "none"]
     assert sorted(["1", "-1", "0"], key=_bin_start) == ["-1", "0", "1"]
+
+
+def test_many_surveys_are_drawn_as_the_common_ones_and_the_others(tmp_path):
+    split_table(tmp_path, [record(i, survey=f"s{min(i, 40)}") for i in range(300)])
+    table = balance_table(
+        splits=str(tmp_path / "splits.parquet"), metadata=[str(tmp_path / "metadata.parquet")]
+    )
+    surveys = table[table["factor"] == "survey"]
+    drawn = _rarest_together(surveys)
+    assert drawn["value"].nunique() == VALUES_DRAWN
+    assert drawn.groupby("split")["fraction"].sum().to_numpy() == pytest.approx(1.0)
+    others = drawn[drawn["value"].str.endswith("others")].set_index("split")
+    assert others["fraction_all"].to_numpy() == pytest.approx(35 / 300)
+
+
+def test_sizes_are_compared_with_what_the_configuration_asks_for(tmp_path):
+    split_table(tmp_path, [record(i) for i in range(300)], train=0.5, val=0.3)
+    table = balance_table(
+        splits=str(tmp_path / "splits.parquet"),
+        metadata=[str(tmp_path / "metadata.parquet")],
+        config=SplitConfig(train=0.5, val=0.3),
+    )
+    sizes = table[table["factor"] == "split"].set_index("split")
+    assert sizes["fraction_all"].to_dict() == pytest.approx(
+        {"train": 0.5, "val_select": 0.15, "val_calibrate": 0.15, "test": 0.2}
+    )
+    assert (sizes["deviation"].abs() < 0.01).all()
+    assert sizes.loc["test", "binomial_sigma"] == pytest.approx((0.2 * 0.8 / 300) ** 0.5)

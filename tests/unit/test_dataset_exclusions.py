@@ -138,7 +138,7 @@ def test_arcs_painted_on_a_galaxy_do_not_make_the_galaxy_a_lens(tmp_path):
 
 
 def test_a_table_of_known_lenses_is_searched_too(tmp_path):
-    (tmp_path / "lenscat.csv").write_text("name,ra,dec\nJ0000,50.0,0.0\nJ0001,,\n")
+    (tmp_path / "lenscat.csv").write_text("name,ra,dec\nJ0000,50.0,0.0\n")
     found = exclusions(
         tmp_path,
         {"one": [row("a", "test", 50.0 + SECOND), row("b", "test", 51.0)]},
@@ -188,6 +188,17 @@ def test_rows_are_matched_by_data_set_and_sample(tmp_path):
     )
     table = pd.DataFrame({"dataset": ["one", "two", "other"], "sample_id": ["a", "b", "a"]})
     assert excluded_rows(table, found.reset_index()).tolist() == [True, False, False]
+
+
+def test_objects_without_a_lens_label_stay_out_of_a_classifier(tmp_path):
+    datasets = {
+        "challenge": [row("doubtful", "test", label=-1, source="unlabelled"), row("clear", "test")],
+        "field": [row("unknown", "search", label=-1, source="unlabelled")],
+    }
+    found = exclusions(tmp_path, datasets, labelled=["challenge"])
+    assert found.index.tolist() == ["doubtful"]
+    assert found["reason"].tolist() == ["neither lens nor clear negative"]
+    assert exclusions(tmp_path, datasets).empty
 
 
 def test_missing_splits_are_an_error_that_names_the_data_set(tmp_path):

@@ -75,6 +75,46 @@ def test_shards_are_bit_identical_when_repeated(tmp_path, records):
     assert contents(tmp_path / "a") == before
 
 
+def test_tar_headers_are_those_of_the_standard_library():
+    for name, size in (
+        ("000000000.json", 7),
+        ("000123456.image.npy", 81_920),
+        ("999999999.json", 0),
+    ):
+        info = tarfile.TarInfo(name)
+        info.size = size
+        assert shard_tar.tar_header(name, size) == info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def test_row_groups_and_batches_leave_no_trace_in_the_shards(tmp_path, records):
+    records[3] = record(3, quality=0.2)
+    one = make_shards(tmp_path / "a", records)
+    make_shards(tmp_path / "b", records, read=lambda t, m: read_pixels(t, m, batch=11))
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    table = pd.read_parquet(tmp_path / "a" / "shards" / "samples.parquet")
+    assert list(table["sample_id"]) == [r.sample_id for r in records if r.quality > 0.7]
+    assert list(table.columns[-7:-3]) == ["split", "shard", "image_offset", "variance_offset"]
+    assert json.loads(Path(one).read_text())["samples"] == 59
+
+
+def test_a_sample_that_comes_in_two_chunks_is_named(tmp_path, records):
+    metadata = write_table(tmp_path / "m.parquet", records)
+    splits = str(tmp_path / "splits.parquet")
+    make_splits(metadata=[metadata], config=SplitConfig(), seed=1, out=splits)
+    with pytest.raises(ValueError, match="demo-0 occurs twice"):
+        write_shards(
+            cutouts=[("x.tif", metadata), ("y.tif", metadata)],
+            splits=splits,
+            quality_threshold=0.7,
+            drop_unmatched=False,
+            folder=str(tmp_path / "s"),
+            index=str(tmp_path / "i.json"),
+            read=read_pixels,
+        )
+    assert not (tmp_path / "i.json").exists()
+    assert list((tmp_path / "s").glob("*.partial")) == []
+
+
 def test_stale_shards_and_partial_files_are_removed(tmp_path, records):
     make_shards(tmp_path, records)
     (tmp_path / "shards" / "train-000001.tar.partial").write_bytes(b"half a shard")
@@ -164,6 +204,23 @@ def test_fewer_cutouts_than_rows_are_an_error(tmp_path, records):
 
     with pytest.raises(ValueError, match="7 cutouts, but 30 rows"):
         make_shards(tmp_path, records, read=short)
+
+
+def test_a_split_without_a_cutout_is_named(tmp_path, records):
+    splits = str(tmp_path / "splits.parquet")
+    every = write_table(tmp_path / "every.parquet", records)
+    make_splits(metadata=[every], config=SplitConfig(), seed=1, out=splits)
+    few = write_table(tmp_path / "few.parquet", [r for r in records if r.sample_id != "demo-5"])
+    with pytest.raises(ValueError, match=r"demo-5 has a split but no cutout \(1 such samples\)"):
+        write_shards(
+            cutouts=[("x.tif", few)],
+            splits=splits,
+            quality_threshold=0.7,
+            drop_unmatched=False,
+            folder=str(tmp_path / "s"),
+            index=str(tmp_path / "i.json"),
+            read=read_pixels,
+        )
 
 
 def test_a_cutout_without_a_split_is_named(tmp_path, records):

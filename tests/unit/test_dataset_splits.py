@@ -146,11 +146,6 @@ def test_a_sample_that_occurs_twice_is_named(tmp_path):
     assert not (tmp_path / "o").exists()
 
 
-def test_fractions_that_leave_no_test_split_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="below 1"):
-        split_table(tmp_path, [record(1)], train=0.8, val=0.2)
-
-
 def test_neighbours_are_found_across_ra_zero_and_at_the_pole():
     second = 1 / 3600
     ra = np.array([0.2 * second, 360 - 0.2 * second, 10.0, 190.0, NAN, NAN])

@@ -85,6 +85,65 @@ def test_no_real_hsc_stamp_is_left_with_a_negative_object_by_its_sky(real_data, 
     assert np.median(np.abs(levels)) < 0.1
 
 
+@pytest.mark.real
+def test_the_sky_of_real_stamps_about_their_objects_is_near_zero(real_data):
+    # HSC coadds have their sky taken off; planes full of one galaxy have little of it to see
+    wrong = []
+    for path in sorted((real_data / "hsc_stamps").glob("*.npz")):
+        with np.load(path) as file:
+            image, spread, peaks = file["images"], file["variance"], file["centers"]
+        sigma = np.sqrt([np.median(plane[plane > 0]) for plane in spread])
+        for y, x in peaks - 32:
+            cut = image[:, max(y, 0) : y + 64, max(x, 0) : x + 64]
+            if cut.shape[1:] == (64, 64) and min(y, x) >= 0:
+                _, level, _ = remove_background(cut, np.full_like(cut, np.nan))
+                wrong.append(level / sigma)
+    wrong = np.concatenate(wrong)
+    assert len(wrong) > 200
+    assert np.sqrt(np.mean(wrong**2)) < 0.25
+    assert np.abs(wrong).max() < 1.5
+
+
+@pytest.mark.real
+def test_few_pixels_free_of_sources_go_before_the_corners(real_data):
+    # a galaxy that fills 48 pixels but for 143, and lies 3 sigma above the sky in the corners
+    with np.load(real_data / "hsc_stamps" / "43160590213972168.npz") as file:
+        image = file["images"][1:3, 23:71, 20:68]
+        sigma = np.sqrt(np.median(file["variance"][1:3], axis=(1, 2)))
+    _, level, _ = remove_background(image, np.full_like(image, np.nan))
+    assert (np.abs(level / sigma) < 1).all()
+
+
+@pytest.mark.parametrize("scale_px, worst", [(2, 0.03), (5, 0.12), (10, 0.7)])
+def test_the_sky_under_the_wings_of_a_galaxy_is_found(scale_px, worst):
+    galaxy = _galaxy(64, 1e4, scale_px)
+    image = np.stack([galaxy + _noise((64, 64), seed) + 10.0 for seed in range(40)])
+    _, level, sigma = remove_background(image, np.ones_like(image))
+    outside = galaxy[np.hypot(*(np.indices((64, 64)) - 31.5)) > 30].mean()
+    assert abs(level.mean() - 10.0) < worst
+    # the corners, which are the darkest part, are brighter
+    assert scale_px < 10 or level.mean() - 10.0 < outside
+    assert sigma.mean() == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_level_of_an_empty_image_is_as_good_as_all_its_pixels():
+    image = _noise((200, 64, 64))
+    _, level, sigma = remove_background(image, np.ones_like(image))
+    assert level.std() < 1.25 / 64
+    assert abs(level.mean()) < 0.01
+    assert sigma.mean() == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_symmetric_map_is_the_object_not_the_sky():
+    side = 180
+    image = _noise((side, side)) + 5.0
+    radius = np.hypot(*(np.indices((side, side)) - (side - 1) / 2))
+    halo = (3 * np.exp(-radius / 30)).astype(np.float32)
+    out, _, _ = remove_background((image + halo)[None], np.ones((1, side, side), np.float32))
+    ring = (radius > 30) & (radius < 60)
+    assert out[0][ring].mean() == pytest.approx(halo[ring].mean(), abs=0.25)
+
+
 def test_a_gradient_across_a_large_image_is_removed():
     side = 240
     ramp = np.linspace(-4, 4, side, dtype=np.float32)

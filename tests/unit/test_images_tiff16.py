@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lenshunt.images import CutoutFile, read_cutouts
 from lenshunt.images.tiff16 import decode_image, decode_variance, encode_image, encode_variance
@@ -24,14 +26,8 @@ def _planes(peak_snr, n=12, seed=0):
 
 
 def _roundtrip(image, variance):
-    codes, scale, zero = encode_variance(variance)
-    seen = decode_variance(codes, scale, zero)
-    return decode_image(*_with(encode_image(image, seen), seen)), seen
-
-
-def _with(encoded, seen):
-    codes, softening, zero = encoded
-    return codes, seen, softening, zero
+    seen = decode_variance(*encode_variance(variance))
+    return decode_image(encode_image(image, seen), seen), seen
 
 
 @pytest.mark.parametrize("peak_snr", [0, 5, 100, 2000])
@@ -77,13 +73,63 @@ def test_an_arc_of_signal_to_noise_5_is_unchanged():
     assert np.abs(after - before).max() < 0.05
 
 
-def test_a_pixel_far_beyond_the_linear_range_is_kept_to_a_thousandth():
-    image = np.full((1, 16, 16), 1.0, np.float32)
-    image[0, 8, 8] = 2e5
-    variance = np.ones_like(image)
+@pytest.mark.parametrize("peak", [3e3, 2e5, -2e5, 1e7])
+def test_the_step_is_the_same_however_bright_a_pixel_is(peak):
+    image = np.full((2, 16, 16), 1.0, np.float32)
+    image[0, 7:9, 7:9] = [[peak, peak / 3], [peak / 50, -peak]]
+    decoded, _ = _roundtrip(image, np.ones_like(image))
+    # float32 itself holds whole steps up to S/N 640,000
+    assert np.abs(decoded - image).max() <= max(0.05 / 2, 1.2e-7 * abs(peak))
+
+
+@given(
+    peaks=st.lists(st.floats(-3e5, 3e5), min_size=1, max_size=20),
+    scale=st.floats(1e-6, 1e6),
+    spread=st.floats(0, 6),
+)
+def test_any_image_with_any_variance_keeps_its_pixels(peaks, scale, spread):
+    rng = np.random.default_rng(len(peaks))
+    variance = (scale**2 * np.exp(rng.uniform(0, spread, (1, 8, 8)))).astype(np.float32)
+    image = rng.normal(size=variance.shape) * np.sqrt(variance)
+    image.flat[: len(peaks)] = np.array(peaks) * scale
+    image = image.astype(np.float32)
     decoded, _ = _roundtrip(image, variance)
-    assert decoded[0, 8, 8] == pytest.approx(2e5, rel=1e-3)
-    assert np.abs(decoded - image)[0, :8].max() < 0.05
+    # Beside half a step, what float32 itself cannot tell of a pixel that bright.
+    rounding = 3 * np.finfo(np.float32).eps * np.abs(image)
+    error = np.abs(decoded - image)
+    assert (error <= (0.05 / 2) * np.sqrt(variance) + rounding).all()
+
+
+@pytest.mark.parametrize("value, noise", [(np.nan, 1.0), (np.inf, 1.0), (1e3, 1e-30)])
+def test_a_pixel_that_no_code_can_hold_is_refused(value, noise):
+    image = np.full((1, 8, 8), value, np.float32)
+    with pytest.raises(ValueError, match="not finite, or its variance is far too small"):
+        encode_image(image, np.full_like(image, noise))
+
+
+def test_a_file_returns_the_bright_cores_it_was_given(tmp_path):
+    flags = np.array([[1, 1, 1, 1, 1], [0, 1, 1, 0, 0]], bool)
+    planes, noise = _planes(30, n=10)
+    image, variance = planes.reshape(2, 5, 64, 64), noise.reshape(2, 5, 64, 64).copy()
+    image[0, 3, 30:33, 30:33] = 4e6
+    image[1, 2, 30:33, 30:33] = -4e6
+    image[~flags], variance[~flags] = 0.0, np.inf
+    _table(flags).to_parquet(tmp_path / "m.parquet", index=False)
+    tiff = _write(tmp_path, "a.tif", flags, image, variance, [[1], [0]])
+    for batch in (1, 2):
+        parts = list(read_cutouts(tiff, tmp_path / "m.parquet", batch=batch))
+        read = np.concatenate([part[0] for part in parts])
+        sigma = np.sqrt(np.where(np.isfinite(variance), variance, 1))
+        # 4e6 in float32: spaced by 0.25, a hundredth of this sigma
+        assert (np.abs(read - image) / sigma).max() <= 0.05 / 2
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((1, 8, 8), np.uint16), description='{"format": "older-1"}')
+    _table(np.ones((1, 5), bool)).to_parquet(tmp_path / "m.parquet", index=False)
+    with pytest.raises(ValueError, match="'older-1' found"):
+        list(read_cutouts(path, tmp_path / "m.parquet"))
 
 
 def test_unusable_pixels_come_back_as_zero_with_infinite_variance():

@@ -11,6 +11,7 @@ from training_toy import alternating, toy_images, toy_table
 
 from lenshunt.config import TrainingConfig
 from lenshunt.dataset import write_shards
+from lenshunt.dataset.folds import NO_FOLD
 from lenshunt.training import load_checkpoint, predict, train
 
 COUNTS = {"train": 24, "val_select": 8, "val_calibrate": 6, "test": 10}
@@ -25,7 +26,7 @@ def index(tmp_path: Path) -> str:
     metadata = tmp_path / "metadata.parquet"
     table.to_parquet(metadata)
     split = np.repeat(list(COUNTS), list(COUNTS.values()))
-    table[["sample_id"]].assign(split=split).to_parquet(tmp_path / "splits.parquet")
+    table[["sample_id"]].assign(split=split, **NO_FOLD).to_parquet(tmp_path / "splits.parquet")
     write_shards(
         cutouts=[("toy.tif", str(metadata))],
         splits=str(tmp_path / "splits.parquet"),

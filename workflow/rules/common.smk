@@ -1,4 +1,6 @@
 # The checked configuration, resources, code digests: what all rules share.
+import sys
+
 from snakemake.exceptions import WorkflowError
 
 from lenshunt.config import (
@@ -9,7 +11,13 @@ from lenshunt.config import (
     models_used,
     parse_config,
 )
-from lenshunt.provenance import code_digest
+from lenshunt.provenance import code_digest, note_run, remove_stale_lock
+
+if workflow.is_main_process and remove_stale_lock("."):
+    print(
+        "The run before was killed; its lock is removed.",
+        file=sys.stderr,
+    )
 
 try:
     CONFIG = parse_config(config)

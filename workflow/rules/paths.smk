@@ -3,7 +3,7 @@ from functools import cache
 from pathlib import Path
 
 from lenshunt.provenance import raw_manifest
-from lenshunt.raw.files import key_files, raw_files
+from lenshunt.raw.files import files_of_many, key_files, raw_files
 
 # Raw files ------------------------------------------------------------------
 
@@ -77,17 +77,27 @@ def experiment_indexes(name, datasets):
     return [shard_index(dataset, CONFIG.experiments[name].grid) for dataset in datasets]
 
 
+def searched_with(name):
+    """Data sets that are searched with the models of an experiment."""
+    return [s.dataset for s in CONFIG.search.values() if s.experiment == name]
+
+
 def exclusion_datasets(name):
-    """All data sets whose overlap matters to an experiment, its pretraining included."""
+    """All data sets whose overlap matters to an experiment: its own, those of its pretraining,
+    and those that are searched with it, since what is scored is never trained on."""
     pretraining = CONFIG.experiments[name].pretraining
     more = CONFIG.pretraining[pretraining].datasets if pretraining else []
-    return unique([*experiment_datasets(name), *more])
+    return unique([*experiment_datasets(name), *more, *searched_with(name)])
 
 
 def pretraining_overlaps(name):
-    """The data sets of a pretraining and of every experiment that starts from it."""
+    """The data sets of a pretraining and of every experiment, and search, that builds on it."""
     users = [n for n, e in CONFIG.experiments.items() if e.pretraining == name]
-    more = [dataset for user in users for dataset in experiment_datasets(user)]
+    more = [
+        dataset
+        for user in users
+        for dataset in [*experiment_datasets(user), *searched_with(user)]
+    ]
     return unique([*CONFIG.pretraining[name].datasets, *more])
 
 
@@ -129,6 +139,55 @@ def scored_paths(experiment):
         **run_paths("calibrated", experiment, ".parquet"),
         "fused": f"{R}/fused/{experiment}.parquet",
     }
+
+
+# Splits ----------------------------------------------------------------------
+
+
+def known_lens_digest(wildcards):
+    """Digest over the tables of known lenses; unknown until they have been fetched."""
+    return raw_manifest(CONFIG.known_lenses, SHA256_CACHE).digest
+
+
+def experiment_folds(name):
+    """The cross-validation fold under which an experiment sees each of its data sets."""
+    return {
+        dataset: [CONFIG.experiments[name].fold]
+        for dataset in experiment_datasets(name)
+    }
+
+
+def pretraining_folds(name):
+    """All folds under which the experiments that start from a pretraining see a data set."""
+    users = [n for n, e in CONFIG.experiments.items() if e.pretraining == name]
+    return {
+        dataset: [
+            CONFIG.experiments[user].fold
+            for user in users
+            if dataset in experiment_datasets(user)
+        ]
+        for dataset in unique(d for user in users for d in experiment_datasets(user))
+    }
+
+
+def matched_datasets(name):
+    match = CONFIG.experiments[name].match_negatives
+    return unique([*match.negatives, *match.hosts])
+
+
+def matched_of(name):
+    """The matching of an experiment, where it asks for one."""
+    return (
+        [f"{R}/matched/{name}.parquet"]
+        if CONFIG.experiments[name].match_negatives
+        else []
+    )
+
+
+def predicted_fold(wildcards):
+    """The fold of an experiment; a field that is searched has none."""
+    name = wildcards.get("experiment")
+    return CONFIG.experiments[name].fold if name else None
 
 
 # Search and cluster ----------------------------------------------------------

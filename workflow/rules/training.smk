@@ -59,6 +59,7 @@ rule train:
     params:
         model=lambda w: MODELS[w.model].model_dump(),
         training=lambda w: training_values(MODELS[w.model].training),
+        fold=lambda w: CONFIG.experiments[w.experiment].fold,
         # Last checkpoint and TensorBoard logs: a killed training goes on from here.
         log_dir=f"{R}/training/{{experiment}}/{{model}}-{{seed}}",
         code=code("training"),
@@ -93,6 +94,7 @@ rule predict:
         gpu=1,
     params:
         splits=["val_select", "val_calibrate", "test"],
+        fold=predicted_fold,
         code=code("training"),
     message:
         "Predicting with {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"

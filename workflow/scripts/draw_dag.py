@@ -1,6 +1,7 @@
 """Simplify the rule graph for the README: `snakemake --rulegraph | draw_dag.py | dot -Tsvg`.
 
-Figures, `all` and bookkeeping are left out; the demo's rules are one node.
+Figures, `all`, bookkeeping and steps that the demo does not take are left out; the demo's
+rules are one node.
 """
 
 import re
@@ -8,6 +9,7 @@ import sys
 
 LEFT_OUT = re.compile(
     r"all|.*_figure|.*_curves|.*_gallery|overlay|label_sources|provenance|manifest|rejected"
+    r"|matched_negatives"
 )
 STYLE = (
     "graph [rankdir=LR, nodesep=0.15, ranksep=0.35]; "

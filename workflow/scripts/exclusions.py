@@ -10,9 +10,14 @@ if TYPE_CHECKING:
 
 with logged_to(snakemake.log[0]):
     write_exclusions(
-        splits=dict(zip(snakemake.params.datasets, snakemake.input, strict=True)),
+        splits=dict(zip(snakemake.params.datasets, snakemake.input.splits, strict=True)),
         train=snakemake.params.datasets,
         evaluate=snakemake.params.evaluate,
         radius_arcsec=snakemake.params.radius_arcsec,
+        known_lenses=list(snakemake.input.get("known_lenses", [])),
+        known_radius_arcsec=snakemake.params.known_radius_arcsec,
+        folds=snakemake.params.folds,
+        labelled=snakemake.params.labelled,
+        matched=next(iter(snakemake.input.get("matched", [])), None),
         out=snakemake.output[0],
     )

@@ -15,5 +15,6 @@ with logged_to(snakemake.log[0]):
         splits=snakemake.params.splits,
         test_only=list(snakemake.input.get("test_only", [])),
         exclusions=snakemake.input.get("exclusions"),
+        fold=snakemake.params.get("fold"),
         out=snakemake.output[0],
     )

@@ -14,4 +14,5 @@ with logged_to(snakemake.log[0]):
         out=snakemake.output[0],
         fraction_max=snakemake.params.fraction_max,
         name=snakemake.wildcards.dataset,
+        files_of_many=snakemake.params.files_of_many,
     )

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from lenshunt.config import SplitConfig
 from lenshunt.figures.splits import draw_split_balance
 from lenshunt.provenance import logged_to
 
@@ -16,4 +17,9 @@ with logged_to(snakemake.log[0]):
             snakemake.input.splits, snakemake.params.chunks.items(), strict=True
         )
     }
-    draw_split_balance(splits=tables, out=snakemake.output.pdf, table=snakemake.output.table)
+    draw_split_balance(
+        splits=tables,
+        out=snakemake.output.pdf,
+        table=snakemake.output.table,
+        config=SplitConfig(**snakemake.params.splits),
+    )

@@ -17,6 +17,7 @@ with logged_to(snakemake.log[0]):
         training=TrainingConfig(**snakemake.params.training),
         name=snakemake.wildcards.model,
         seed=int(snakemake.wildcards.seed),
+        fold=snakemake.params.fold,
         pretrained=next(iter(snakemake.input.get("pretrained", [])), None),
         threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,

@@ -1,9 +1,15 @@
 from .balance import balance_table as balance_table
 from .exclusions import excluded_rows as excluded_rows
+from .exclusions import find_exclusions as find_exclusions
 from .exclusions import read_exclusions as read_exclusions
+from .exclusions import split_tables as split_tables
 from .exclusions import write_exclusions as write_exclusions
 from .factors import FACTORS as FACTORS
+from .folds import with_fold as with_fold
 from .guard import guard_labels as guard_labels
+from .hard_negatives import COVARIATES as COVARIATES
+from .hard_negatives import match_negatives as match_negatives
+from .known_lenses import read_known_lenses as read_known_lenses
 from .loader import Batch as Batch
 from .loader import Loader as Loader
 from .loader import ShardDataset as ShardDataset

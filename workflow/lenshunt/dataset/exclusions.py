@@ -1,14 +1,15 @@
 """Exclusion lists: who must stay out of a training, because data sets meet on the sky."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import cKDTree
 
-from lenshunt.dataset.matching import chord, same_object, unit_vectors
+from lenshunt.dataset.folds import FOLD_COLUMNS, RANK, strictest
+from lenshunt.dataset.known_lenses import TYPES, nearest_known_lens
+from lenshunt.dataset.matching import same_object
 from lenshunt.dataset.splits import SPLIT_COLUMNS
+from lenshunt.provenance import whole_file
 from lenshunt.records import LABEL_SOURCES
 
 EXCLUSION_COLUMNS = (
@@ -19,10 +20,10 @@ EXCLUSION_COLUMNS = (
     "other_dataset",
     "other_sample_id",
 )
-#: A sample is excluded when its object also occurs in a split of higher rank. Fields that are
-#: searched rank with the test splits: what is scored is never trained on.
-RANK = {"train": 0, "val_select": 1, "val_calibrate": 2, "test": 3, "search": 3}
 KNOWN_LENS = "known lens among the negatives"
+UNMATCHED = "no lens host within the calipers"
+NO_LABEL = "neither lens nor clear negative"
+BASE_COLUMNS = tuple(name for name in SPLIT_COLUMNS if name not in FOLD_COLUMNS)
 #: Sources whose positives are lenses on the real sky. Arcs painted onto a real galaxy say nothing
 #: against that galaxy as a negative.
 REAL_LENS_SOURCES = tuple(name for name in LABEL_SOURCES if name.startswith("obs:"))
@@ -36,36 +37,102 @@ def write_exclusions(
     radius_arcsec: float,
     out: str,
     known_lenses: Sequence[str] = (),
+    known_radius_arcsec: Mapping[str, float] | None = None,
+    folds: Mapping[str, Sequence[int | None]] | None = None,
+    matched: str | None = None,
+    labelled: Sequence[str] = (),
 ) -> None:
     """Write the exclusion list of one training as Parquet with EXCLUSION_COLUMNS.
 
-    splits : Parquet of `make_splits` by data set; those in `train` and `evaluate` are used
-    known_lenses : tables (Parquet, CSV) of further lenses with columns ra, dec in degrees
+    matched : Parquet of `match_negatives`; negatives that it does not keep are excluded too
+    labelled : data sets that train or test a classifier; objects in them that their source calls
+        neither lens nor clear negative (label_source unlabelled) are excluded, in every split
+    The other arguments, and the rules, are those of `find_exclusions`.
+    """
+    table = split_tables(splits, [*train, *evaluate], folds or {})
+    found = pd.concat(
+        [
+            _without_label(table[table["dataset"].isin(labelled)]),
+            find_exclusions(table, radius_arcsec, known_lenses, known_radius_arcsec),
+        ],
+        ignore_index=True,
+    )
+    if matched is not None:
+        found = pd.concat([found, _unmatched(matched)], ignore_index=True)
+    found = found.drop_duplicates(["dataset", "sample_id"])[list(EXCLUSION_COLUMNS)]
+    found = found.sort_values(["dataset", "sample_id"], ignore_index=True).astype("str")
+    with whole_file(out) as partial:
+        found.to_parquet(partial, index=False)
+
+
+def split_tables(
+    splits: Mapping[str, str],
+    names: Sequence[str],
+    folds: Mapping[str, Sequence[int | None]],
+) -> pd.DataFrame:
+    """Splits of the data sets `names` in one table, with a column `dataset`.
+
+    splits : Parquet of `make_splits` by data set
+    folds : the cross-validation folds under which a data set is used; plain splits where it is
+        not named. A sample counts with its strictest split: what any of them tests is tested.
+    """
+    unique = list(dict.fromkeys(names))
+    missing = [name for name in unique if name not in splits]
+    if missing:
+        raise ValueError(f"no splits of data set {', '.join(missing)}; pass them in `splits`")
+    parts = []
+    for name in unique:
+        used = list(folds.get(name, [None]))
+        # Without folds the columns of folds are not needed.
+        columns = None if any(fold is not None for fold in used) else list(BASE_COLUMNS)
+        table = pd.read_parquet(splits[name], columns=columns)
+        parts.append(strictest(table, used)[list(BASE_COLUMNS)].assign(dataset=name))
+    return pd.concat(parts, ignore_index=True)
+
+
+def find_exclusions(
+    table: pd.DataFrame,
+    radius_arcsec: float,
+    known_lenses: Sequence[str] = (),
+    known_radius_arcsec: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Samples that must stay out, columns EXCLUSION_COLUMNS, the weightiest reason first.
+
+    table : `split_tables` of all data sets that a training uses or is evaluated on
+    known_lenses : tables of lenses on the sky, see `known_lenses.read_known_lenses`
+    known_radius_arcsec : by type of lens; `radius_arcsec` for all where none is given
     Two samples show the same object when a chain of equal systems, or of neighbours within
     `radius_arcsec`, through any of the data sets leads from one to the other. Of such samples only
     those of the highest split stay (test and search > val_calibrate > val_select > train).
-    Negatives in any split that are a known lens are excluded too.
+    Negatives in any split that are a known lens, or lie near one, are excluded too.
     """
-    names = list(dict.fromkeys([*train, *evaluate]))
-    missing = [name for name in names if name not in splits]
-    if missing:
-        raise ValueError(f"no splits of data set {', '.join(missing)}; pass them in `splits`")
-    tables = [pd.read_parquet(splits[name], columns=list(SPLIT_COLUMNS)) for name in names]
-    table = pd.concat(
-        [part.assign(dataset=name) for name, part in zip(names, tables, strict=True)],
-        ignore_index=True,
-    )
     ra, dec = table["ra"].to_numpy(float), table["dec"].to_numpy(float)
-    table["object"] = same_object(table["system_id"], ra, dec, radius_arcsec)
-    table["known"] = _near_known_lens(table, known_lenses, radius_arcsec)
-    found = pd.concat([_known_lenses(table), _lower_splits(table)], ignore_index=True)
-    found = found.drop_duplicates(["dataset", "sample_id"])[list(EXCLUSION_COLUMNS)]
-    found = found.sort_values(["dataset", "sample_id"], ignore_index=True).astype("str")
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    found.to_parquet(partial, index=False)
-    partial.replace(path)
+    near = nearest_known_lens(
+        table, known_lenses, known_radius_arcsec or dict.fromkeys(TYPES, radius_arcsec)
+    )
+    table = table.assign(
+        object=same_object(table["system_id"], ra, dec, radius_arcsec),
+        known_file=near["file"].to_numpy(),
+        known_name=near["name"].to_numpy(),
+    )
+    return pd.concat([_known_lenses(table), _lower_splits(table)], ignore_index=True)
+
+
+def _without_label(table: pd.DataFrame) -> pd.DataFrame:
+    """Objects without a lens label among those of labelled data sets."""
+    without = table[table["label_source"] == "unlabelled"]
+    return without[["dataset", "sample_id", "split"]].assign(
+        reason=NO_LABEL, other_dataset="", other_sample_id=""
+    )
+
+
+def _unmatched(matched: str) -> pd.DataFrame:
+    """Negatives that a matching to lens hosts does not keep."""
+    table = pd.read_parquet(matched)
+    dropped = table[(table["role"] == "negative") & ~table["kept"]]
+    return dropped[["dataset", "sample_id", "split"]].assign(
+        reason=UNMATCHED, other_dataset="", other_sample_id=""
+    )
 
 
 def _lower_splits(table: pd.DataFrame) -> pd.DataFrame:
@@ -106,31 +173,12 @@ def _known_lenses(table: pd.DataFrame) -> pd.DataFrame:
             "other_dataset": partner["dataset"].to_numpy(),
             "other_sample_id": partner["sample_id"].to_numpy(),
         }
-    )[matched | (negatives["known"] != "")]
-    listed = table.loc[found.index, "known"]
+    )[matched | (negatives["known_file"] != "")]
+    listed = table.loc[found.index]
     return found.assign(
-        other_dataset=found["other_dataset"].where(matched, listed),
-        other_sample_id=found["other_sample_id"].where(matched, ""),
+        other_dataset=found["other_dataset"].where(matched, listed["known_file"]),
+        other_sample_id=found["other_sample_id"].where(matched, listed["known_name"]),
     )
-
-
-def _near_known_lens(
-    table: pd.DataFrame, known_lenses: Sequence[str], radius_arcsec: float
-) -> np.ndarray:
-    """Name of the table of known lenses that lists an object here [n]; "" where none does."""
-    near = np.full(len(table), "", dtype=object)
-    placed = np.flatnonzero(np.isfinite(table["ra"]) & np.isfinite(table["dec"]))
-    here = unit_vectors(table["ra"].to_numpy(float)[placed], table["dec"].to_numpy(float)[placed])
-    for path in known_lenses:
-        lenses = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path)
-        if not {"ra", "dec"} <= set(lenses.columns):
-            raise ValueError(f"{path}: known lenses need columns ra and dec, in degrees")
-        lenses = lenses[["ra", "dec"]].astype(float).dropna()
-        there = unit_vectors(lenses["ra"].to_numpy(), lenses["dec"].to_numpy())
-        if len(here) and len(there):
-            distance = cKDTree(there).query(here)[0]
-            near[placed[distance <= chord(radius_arcsec)]] = Path(path).name
-    return near
 
 
 def read_exclusions(path: str) -> pd.DataFrame:

@@ -16,6 +16,16 @@ MISSING = "none"
 FACTORS = ("pixel_scale", "psf_fwhm", "seeing", "survey", "redshift", "magnitude", "label")
 #: Bands in which the magnitude is taken: the first that is known.
 MAGNITUDE_BANDS = ("i", "r", "z", "g", "y")
+#: Columns of the metadata that the factors are made of, besides the label.
+FACTOR_COLUMNS = (
+    "pixel_scale",
+    "psf_fwhm",
+    "seeing",
+    "survey",
+    "z_spec",
+    "z_phot",
+    *(f"magnitude_{band}" for band in MAGNITUDE_BANDS),
+)
 
 
 def _binned(values: np.ndarray, edges: tuple[float, ...] | np.ndarray) -> np.ndarray:

@@ -85,6 +85,24 @@ class _Batches(Sampler[np.ndarray]):
         return iter(self.rows)
 
 
+def _told_of_deaths(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; a worker that died ends them with what may have killed it."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            # The two ways in which PyTorch tells of a dead worker.
+            if "is killed by signal" in str(error) or "exited unexpectedly" in str(error):
+                raise RuntimeError(
+                    f"a loader process was killed ({error}); most often memory ran out: give the "
+                    "job more, or lower workers or batch_size"
+                ) from error
+            raise
+        yield batch
+
+
 class Loader:
     """Iterable of batches; made by `make_loader`.
 
@@ -127,7 +145,7 @@ class Loader:
         else:
             self._next.rows = waiting
             batches = iter(self._processes)
-        for batch in batches:
+        for batch in _told_of_deaths(batches):
             self._done += 1
             yield batch
         self._done = 0
@@ -153,6 +171,9 @@ class Loader:
                 rows = streamed_rows(rows, samples.shard_number, resident, rng)
             else:
                 rows = shuffled_rows(rows, rng)
+        elif streaming:
+            # Samples of several splits alternate in the table; each shard is read in one go.
+            rows = np.argsort(samples.shard_number, kind="stable")
         rows = share_of_rank(rows, visit.rank, visit.world, visit.shuffle, streaming)
         return batches_of(rows, visit.batch_size, self._workers if streaming else 0)
 
@@ -162,6 +183,7 @@ def make_loader(
     indexes: Sequence[str],
     splits: Sequence[str],
     exclusions: str | None = None,
+    fold: int | None = None,
     batch_size: int,
     shuffle: bool = False,
     seed: int = 0,
@@ -177,13 +199,15 @@ def make_loader(
 
     indexes : index JSON files of `write_shards` (paths or URLs)
     splits : of train, val_select, val_calibrate, test, search; no samples are no error
+    fold : take the splits of this cross-validation fold; None takes the plain ones
     shuffle : for training: a new order per `set_epoch`, equal numbers of samples on every rank.
-        Without it every sample comes exactly once over all ranks and workers, in table order.
+        Without it every sample comes exactly once over all ranks and workers, in table order
+        (memmap) or shard by shard (stream).
     loader : memmap (shards mapped into memory, read at random), stream (shards read one after the
         other, mixed as they come) or auto (memmap up to AUTO_MEMMAP_BYTES)
     workers : loader processes of this rank; 0 loads in this process
-    weights : [n] relative chance of each row of `read_table(indexes, splits, exclusions)`, drawn
-        with replacement; needs shuffle
+    weights : [n] relative chance of each row of `read_table(indexes, splits, exclusions, fold)`,
+        drawn with replacement; needs shuffle
     samples_per_epoch : draws per epoch over all ranks; the number of samples where none
     cache_dir : folder for local copies of the shards, in memmap mode
 
@@ -191,7 +215,7 @@ def make_loader(
     band_flags [b, 5], label, confidence [b] as float32 and row [b] int64, index into
     `Loader.table`. Raises ValueError naming a shard that is corrupt.
     """
-    samples = read_samples(indexes, splits, exclusions)
+    samples = read_samples(indexes, splits, exclusions, fold)
     if weights is not None:
         weights = _checked_weights(weights, len(samples.table), shuffle)
     elif samples_per_epoch is not None and not shuffle:

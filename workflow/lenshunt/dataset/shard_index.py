@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.dataset.exclusions import excluded_rows, read_exclusions
+from lenshunt.dataset.folds import with_fold
 from lenshunt.dataset.locations import beside, corrupt, read_bytes
 from lenshunt.dataset.splits import SPLITS
+from lenshunt.provenance import whole_file
 from lenshunt.records import COLUMNS, SCHEMA_VERSION, validate_table
 
 #: Columns of the sample table beside the metadata: where each sample lies.
@@ -36,7 +38,8 @@ class ShardIndex:
 
     folder : folder of the shards, relative to the index
     shape : [band, y, x] of every image and variance, float32
-    table, table_sha256 : Parquet of the samples (metadata + PLACE_COLUMNS), in `folder`
+    table, table_sha256 : Parquet of the samples (metadata, PLACE_COLUMNS, FOLD_COLUMNS), in
+        `folder`
     left_out : samples that are in no shard, with the reason
     """
 
@@ -60,9 +63,8 @@ class ShardIndex:
                 for reason in reasons
             },
         }
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n")
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read_index(location: str) -> ShardIndex:
@@ -70,18 +72,28 @@ def read_index(location: str) -> ShardIndex:
 
     Raises ValueError naming it when it was written for another metadata schema.
     """
-    content = json.loads(read_bytes(location))
+    try:
+        content = json.loads(read_bytes(location))
+    except ValueError as error:
+        raise ValueError(_not_whole(location, error)) from None
     version = content.pop("schema_version", "none")
     if version != SCHEMA_VERSION:
         raise ValueError(
             f"{location}: metadata schema {version} found, {SCHEMA_VERSION} wanted; "
             "make the shards again"
         )
-    del content["left_out_counts"]
-    content["shape"] = tuple(content["shape"])
-    content["shards"] = tuple(Shard(**shard) for shard in content["shards"])
-    content["left_out"] = tuple(content["left_out"])
-    return ShardIndex(**content)
+    try:
+        del content["left_out_counts"]
+        content["shape"] = tuple(content["shape"])
+        content["shards"] = tuple(Shard(**shard) for shard in content["shards"])
+        content["left_out"] = tuple(content["left_out"])
+        return ShardIndex(**content)
+    except (KeyError, TypeError) as error:
+        raise ValueError(_not_whole(location, error)) from None
+
+
+def _not_whole(location: str, error: Exception) -> str:
+    return f"{location}: no whole shard index ({error}); make the shards again"
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,10 @@ class SampleTable:
 def _table_of(location: str, index: ShardIndex) -> pd.DataFrame:
     """The sample table that belongs to an index, checked against its checksum and the schema."""
     where = beside(location, f"{index.folder}/{index.table}")
-    content = read_bytes(where)
+    try:
+        content = read_bytes(where)
+    except FileNotFoundError:
+        raise ValueError(corrupt(where, "it is missing")) from None
     found = hashlib.sha256(content).hexdigest()
     if found != index.table_sha256:
         raise ValueError(corrupt(where, f"sha256 {found}, the index says {index.table_sha256}"))
@@ -117,9 +132,14 @@ def _table_of(location: str, index: ShardIndex) -> pd.DataFrame:
 
 
 def read_samples(
-    indexes: Sequence[str], splits: Sequence[str], exclusions: str | None = None
+    indexes: Sequence[str],
+    splits: Sequence[str],
+    exclusions: str | None = None,
+    fold: int | None = None,
 ) -> SampleTable:
     """Samples of `splits` in all `indexes`, without those on the exclusion list.
+
+    fold : take the splits of this cross-validation fold (`folds.with_fold`)
 
     Raises ValueError for an unknown split, for images of different shapes and for a sample that
     occurs twice.
@@ -145,6 +165,7 @@ def read_samples(
             f"sample {table.loc[twice, 'sample_id'].iloc[0]} occurs twice in "
             f"{', '.join(map(str, indexes))}; name every data set once"
         )
+    table = with_fold(table, fold)
     wanted = table["split"].isin(list(splits))
     if exclusions is not None:
         wanted &= ~excluded_rows(table, read_exclusions(exclusions))
@@ -161,7 +182,10 @@ def read_samples(
 
 
 def read_table(
-    indexes: Sequence[str], splits: Sequence[str], exclusions: str | None = None
+    indexes: Sequence[str],
+    splits: Sequence[str],
+    exclusions: str | None = None,
+    fold: int | None = None,
 ) -> pd.DataFrame:
     """Metadata + split + shard of the samples that `make_loader` would load, in the same order."""
-    return read_samples(indexes, splits, exclusions).table
+    return read_samples(indexes, splits, exclusions, fold).table

@@ -22,6 +22,14 @@ def _float32_words(content: np.ndarray) -> np.ndarray:
     return content[: len(content) // 4 * 4].view("<f4")
 
 
+def _size_of(path: str) -> int:
+    """Bytes of a local shard. Raises ValueError naming it where there is none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        raise ValueError(corrupt(path, "it is missing")) from None
+
+
 def _require_size(shard: Shard, found: int) -> None:
     if found != shard.bytes:
         raise ValueError(corrupt(shard.name, f"{found} bytes, the index says {shard.bytes}"))
@@ -50,7 +58,7 @@ class MappedShards:
                     f"{path}: memmap mode needs shards on this machine; "
                     "give the loader a cache_dir, or use loader: stream"
                 )
-            _require_size(shard, os.stat(path).st_size)
+            _require_size(shard, _size_of(path))
             _require_sha256(shard, file_sha256(path))
             self._words.append(_float32_words(np.memmap(path, np.uint8, "r")))
 
@@ -89,6 +97,7 @@ class StreamedShards:
         if is_remote(shard.name):
             content = np.frombuffer(read_bytes(shard.name), np.uint8)
         else:
+            _size_of(shard.name)
             content = np.fromfile(shard.name, np.uint8)
         _require_size(shard, len(content))
         if number not in self._verified:

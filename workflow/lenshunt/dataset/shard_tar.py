@@ -3,6 +3,7 @@
 import hashlib
 import tarfile
 from contextlib import suppress
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -46,13 +47,12 @@ class SplitWriter:
 
     def _member(self, name: str, *parts: bytes | memoryview) -> int:
         """Append one file made of `parts`; returns the byte offset of its content."""
-        info = tarfile.TarInfo(name)
-        info.size = sum(map(len, parts))
-        self._put(info.tobuf(tarfile.USTAR_FORMAT))
+        size = sum(map(len, parts))
+        self._put(tar_header(name, size))
         start = self._bytes
         for part in parts:
             self._put(part)
-        self._put(bytes(-info.size % BLOCK))
+        self._put(bytes(-size % BLOCK))
         return start
 
     def add(self, image: np.ndarray, variance: np.ndarray, metadata: Metadata) -> dict[str, object]:
@@ -99,6 +99,25 @@ class SplitWriter:
             self._partial.unlink(missing_ok=True)
 
 
+def tar_header(name: str, size: int) -> bytes:
+    """Header block of a tar member called NUMBER.EXTENSION, nine digits before the dot."""
+    template, total = _tar_template(name[9:], size)
+    digits = name[:9].encode("ascii")
+    # Header checksum: the sum of its bytes, six octal digits at byte 148.
+    checksum = b"%06o" % (total + sum(digits) - 9 * ord("0"))
+    return digits + template[9:148] + checksum + template[154:]
+
+
+@lru_cache(maxsize=4096)
+def _tar_template(extension: str, size: int) -> tuple[bytes, int]:
+    """Header of member 000000000.EXTENSION, and its checksum."""
+    info = tarfile.TarInfo(f"{0:09d}{extension}")
+    info.size = size
+    block = info.tobuf(tarfile.USTAR_FORMAT)
+    return block, int(block[148:154], 8)
+
+
+@lru_cache(maxsize=16)
 def _npy_header(shape: tuple[int, ...]) -> bytes:
     """Header of a little-endian float32 .npy file; its length is a multiple of 64 bytes."""
     stream = BytesIO()

@@ -6,19 +6,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 from tqdm import tqdm
 
-from lenshunt.dataset.shard_index import PLACE_COLUMNS, ShardIndex
+from lenshunt.dataset.folds import FOLD_COLUMNS
+from lenshunt.dataset.shard_index import ShardIndex
 from lenshunt.dataset.shard_tar import SplitWriter
 from lenshunt.dataset.splits import SPLITS
 from lenshunt.images import read_cutouts
 from lenshunt.provenance import file_sha256
-from lenshunt.records import Metadata, read_metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.records import TableWriter, count_rows, metadata_batches
+from lenshunt.records.metadata import records_from_table
 
 #: (tiff, metadata) -> batches of image [n, 5, y, x], variance [n, 5, y, x], metadata rows
 CutoutReader = Callable[[str, str], Iterator[tuple[np.ndarray, np.ndarray, pd.DataFrame]]]
 TABLE_NAME = "samples.parquet"
+#: Columns of the sample table after those of the metadata: PLACE_COLUMNS and FOLD_COLUMNS.
+TABLE_EXTRA = pyarrow.schema(
+    [
+        ("split", pyarrow.large_string()),
+        ("shard", pyarrow.large_string()),
+        ("image_offset", pyarrow.int64()),
+        ("variance_offset", pyarrow.int64()),
+        *((name, pyarrow.int16()) for name in FOLD_COLUMNS),
+    ]
+)
 
 
 def write_shards(
@@ -39,46 +51,51 @@ def write_shards(
     splits : Parquet of `make_splits` for the same samples
     quality_threshold : cutouts below it are left out and listed in the index
     drop_unmatched : leave out cutouts whose PSF could not be matched to the target
-    Memory holds one batch of `read`. Shards of an earlier run that are not written again are
-    removed. Raises ValueError naming the sample for NaN pixels and for a sample without a split,
-    OSError naming the folder when writing fails; then neither index nor half a shard remains.
+    Memory holds one batch of `read` and the table of splits. Shards of an earlier run that are not
+    written again are removed. Raises ValueError naming the sample for NaN pixels and for a sample
+    without a split, OSError naming the folder when writing fails; then neither index nor half a
+    shard remains.
     """
     root, index_path = Path(folder), Path(index)
     root.mkdir(parents=True, exist_ok=True)
     index_path.parent.mkdir(parents=True, exist_ok=True)
     # An index must never name shards that are being replaced.
     index_path.unlink(missing_ok=True)
-    split_of = _split_of_samples(cutouts, splits)
+    assigned = Assigned(cutouts, splits)
     writers: dict[str, SplitWriter] = {}
-    records: list[Metadata] = []
-    places: list[dict[str, object]] = []
     left_out: list[dict[str, str]] = []
     shape: tuple[int, ...] = ()
     try:
-        for image, variance, record in _samples(cutouts, read):
-            shape = _same_shape(shape, image.shape, record.sample_id)
-            reason = _left_out_reason(record, quality_threshold, drop_unmatched)
-            if reason:
-                entry = {"sample_id": record.sample_id, "reason": reason, "flags": record.flags}
-                left_out.append(entry)
-                continue
-            _refuse_bad_pixels(image, variance, record)
-            split = split_of[record.sample_id]
-            if split not in writers:
-                writers[split] = SplitWriter(root, split, samples_per_shard, bytes_per_shard)
-            records.append(record)
-            places.append(writers[split].add(image, variance, record))
-        for writer in writers.values():
-            writer.finish_shard()
-        table = _write_table(root, records, places)
+        with TableWriter(root / TABLE_NAME, TABLE_EXTRA) as table:
+            for image, variance, rows in _batches(cutouts, read):
+                shape = _same_shape(shape, image.shape[1:], rows["sample_id"].iloc[0])
+                kept, reasons = _sorted_out(rows, quality_threshold, drop_unmatched)
+                left_out.extend(reasons)
+                if not kept.all():
+                    image, variance, rows = image[kept], variance[kept], rows[kept]
+                _refuse_bad_pixels(image, variance, rows)
+                rows = rows.join(assigned.take(rows["sample_id"]).set_axis(rows.index))
+                places = []
+                for pixels, spread, record, split in zip(
+                    image, variance, records_from_table(rows), rows["split"], strict=True
+                ):
+                    if split not in writers:
+                        writers[split] = SplitWriter(
+                            root, split, samples_per_shard, bytes_per_shard
+                        )
+                    places.append(writers[split].add(pixels, spread, record))
+                table.write(rows.assign(**_as_columns(places)))
+            for writer in writers.values():
+                writer.finish_shard()
+        shards = tuple(s for split in SPLITS if split in writers for s in writers[split].shards)
         ShardIndex(
-            dataset=_dataset_name(cutouts),
+            dataset=assigned.dataset,
             folder=os.path.relpath(root, index_path.parent),
             shape=shape,
-            samples=len(records),
+            samples=sum(shard.count for shard in shards),
             table=TABLE_NAME,
-            table_sha256=table,
-            shards=tuple(s for split in SPLITS if split in writers for s in writers[split].shards),
+            table_sha256=file_sha256(root / TABLE_NAME),
+            shards=shards,
             left_out=tuple(left_out),
         ).write(index_path)
     except OSError as error:
@@ -88,54 +105,62 @@ def write_shards(
     finally:
         for writer in writers.values():
             writer.abandon()
-    kept = {shard.name for writer in writers.values() for shard in writer.shards}
+    whole = {shard.name for writer in writers.values() for shard in writer.shards}
     for path in sorted(root.glob("*.tar*")):
-        if path.name not in kept:
+        if path.name not in whole:
             path.unlink()
 
 
-def _dataset_name(cutouts: Sequence[tuple[str, str]]) -> str:
-    """Name of the data set that all chunks belong to."""
-    names: set[str] = set()
-    for _, metadata in cutouts:
-        names.update(pd.read_parquet(metadata, columns=["dataset"])["dataset"])
-    if len(names) > 1:
-        raise ValueError(f"shards hold one data set, found {', '.join(sorted(names))}")
-    return names.pop() if names else ""
+class Assigned:
+    """Split and folds of the samples of one data set; each sample is taken once."""
+
+    def __init__(self, cutouts: Sequence[tuple[str, str]], splits: str) -> None:
+        """Raises ValueError for cutouts and splits of different samples, or of two data sets."""
+        columns = ["split", *FOLD_COLUMNS]
+        table = pd.read_parquet(splits, columns=["sample_id", *columns])
+        table["split"] = table["split"].astype("category")
+        self._index, self._table = pd.Index(table["sample_id"]), table[columns]
+        self._taken = np.zeros(len(table), bool)
+        seen, names = np.zeros(len(table), bool), set[str]()
+        for _, metadata in cutouts:
+            for rows in metadata_batches(metadata, ["sample_id", "dataset"]):
+                at = self._index.get_indexer(rows["sample_id"])
+                if (at < 0).any():
+                    sample = rows["sample_id"][at < 0].iloc[0]
+                    raise ValueError(f"{splits}: no split for sample {sample} of {metadata}")
+                seen[at] = True
+                names.update(rows["dataset"].unique())
+        if not seen.all():
+            raise ValueError(
+                f"{splits}: sample {self._index[~seen][0]} has a split but no cutout "
+                f"({(~seen).sum()} such samples); make cutouts and splits again"
+            )
+        if len(names) > 1:
+            raise ValueError(f"shards hold one data set, found {', '.join(sorted(names))}")
+        self.dataset = names.pop() if names else ""
+
+    def take(self, sample_id: pd.Series) -> pd.DataFrame:
+        """Columns split and FOLD_COLUMNS of these samples [n]."""
+        at = self._index.get_indexer(sample_id)
+        twice = self._taken[at] | pd.Series(at).duplicated().to_numpy()
+        if twice.any():
+            raise ValueError(f"sample {sample_id[twice].iloc[0]} occurs twice")
+        self._taken[at] = True
+        return self._table.iloc[at].astype({"split": "str"})
 
 
-def _split_of_samples(cutouts: Sequence[tuple[str, str]], splits: str) -> dict[str, str]:
-    """Split by sample_id; every cutout must have one."""
-    table = pd.read_parquet(splits, columns=["sample_id", "split"])
-    split_of = dict(zip(table["sample_id"], table["split"], strict=True))
-    for _, metadata in cutouts:
-        for sample in pd.read_parquet(metadata, columns=["sample_id"])["sample_id"]:
-            if sample not in split_of:
-                raise ValueError(f"{splits}: no split for sample {sample} of {metadata}")
-    return split_of
-
-
-def _samples(
+def _batches(
     cutouts: Sequence[tuple[str, str]], read: CutoutReader
-) -> Iterator[tuple[np.ndarray, np.ndarray, Metadata]]:
-    """Image, variance and record of every sample, in order; each once."""
-    seen: set[str] = set()
-    total = sum(len(pd.read_parquet(metadata, columns=["label"])) for _, metadata in cutouts)
+) -> Iterator[tuple[np.ndarray, np.ndarray, pd.DataFrame]]:
+    """Image and variance [n, band, y, x] and metadata rows of all samples, in order."""
+    total = sum(count_rows(metadata) for _, metadata in cutouts)
     with tqdm(total=total, desc="shards", unit="cutout", disable=None) as progress:
         for tiff, metadata in cutouts:
-            expected = len(read_metadata(metadata))
-            found = 0
-            for images, variances, rows in read(tiff, metadata):
-                for image, variance, row in zip(
-                    images, variances, rows.to_dict("records"), strict=True
-                ):
-                    record = Metadata.from_row({str(name): value for name, value in row.items()})
-                    if record.sample_id in seen:
-                        raise ValueError(f"{metadata}: sample {record.sample_id} occurs twice")
-                    seen.add(record.sample_id)
-                    found += 1
-                    progress.update()
-                    yield image, variance, record
+            found, expected = 0, count_rows(metadata)
+            for image, variance, rows in read(tiff, metadata):
+                found += len(rows)
+                yield image, variance, rows
+                progress.update(len(rows))
             if found != expected:
                 raise ValueError(
                     f"{tiff}: {found} cutouts, but {expected} rows in {metadata}; make both again"
@@ -148,37 +173,42 @@ def _same_shape(known: tuple[int, ...], found: tuple[int, ...], sample: str) -> 
     return found
 
 
-def _refuse_bad_pixels(image: np.ndarray, variance: np.ndarray, record: Metadata) -> None:
-    """A bad sample stops the job; it never becomes a black image."""
-    if not np.isfinite(image).all():
-        raise ValueError(f"{record.sample_id}: NaN or inf in the image")
-    # `> 0` is False for NaN too.
-    if not (variance > 0).all():
-        raise ValueError(f"{record.sample_id}: variance that is NaN, zero or negative")
-    if not np.isfinite(variance).any():
-        raise ValueError(
-            f"{record.sample_id}: no usable pixel in any band, though its quality is "
-            f"{record.quality:.2f}; its cutout is not what its metadata says"
+def _sorted_out(
+    rows: pd.DataFrame, quality_threshold: float, drop_unmatched: bool
+) -> tuple[np.ndarray, list[dict[str, str]]]:
+    """Which cutouts are kept, bool [n], and an entry of the index for each that is left out."""
+    poor = (rows["quality"] < quality_threshold).to_numpy()
+    unmatched = ~rows["psf_matched"].to_numpy() & drop_unmatched
+    gone = poor | unmatched
+    entries = [
+        {
+            "sample_id": sample,
+            "reason": "quality below threshold" if low else "psf not matched",
+            "flags": flags,
+        }
+        for sample, flags, low in zip(
+            rows["sample_id"][gone], rows["flags"][gone], poor[gone], strict=True
         )
+    ]
+    return ~gone, entries
 
 
-def _left_out_reason(record: Metadata, quality_threshold: float, drop_unmatched: bool) -> str:
-    """Why a cutout stays out of the shards; "" where it does not."""
-    if record.quality < quality_threshold:
-        return "quality below threshold"
-    if drop_unmatched and not record.psf_matched:
-        return "psf not matched"
-    return ""
+def _refuse_bad_pixels(image: np.ndarray, variance: np.ndarray, rows: pd.DataFrame) -> None:
+    """A bad sample stops the job; it never becomes a black image."""
+    pixels = (1, 2, 3)
+    faults = {
+        "NaN or inf in the image": ~np.isfinite(image).all(axis=pixels),
+        # `> 0` is False for NaN too.
+        "variance that is NaN, zero or negative": ~(variance > 0).all(axis=pixels),
+        "no usable pixel in any band, though its quality passed; its cutout is not what its "
+        "metadata says": ~np.isfinite(variance).any(axis=pixels),
+    }
+    for fault, found in faults.items():
+        if found.any():
+            raise ValueError(f"{rows['sample_id'].iloc[int(found.argmax())]}: {fault}")
 
 
-def _write_table(root: Path, records: list[Metadata], places: list[dict[str, object]]) -> str:
-    """Write the sample table of metadata and PLACE_COLUMNS; returns its sha256."""
-    table = table_from_records(records)
-    for name in PLACE_COLUMNS:
-        kind = "str" if name in ("split", "shard") else "int64"
-        table[name] = pd.Series([place[name] for place in places], dtype=kind)
-    partial = root / f"{TABLE_NAME}.partial"
-    table.to_parquet(partial, index=False)
-    digest = file_sha256(partial)
-    partial.replace(root / TABLE_NAME)
-    return digest
+def _as_columns(places: list[dict[str, object]]) -> dict[str, np.ndarray]:
+    """PLACE_COLUMNS without the split, one array each."""
+    kinds = {"shard": object, "image_offset": np.int64, "variance_offset": np.int64}
+    return {name: np.array([place[name] for place in places], kind) for name, kind in kinds.items()}

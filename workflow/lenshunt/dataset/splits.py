@@ -3,14 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lenshunt.config import SplitConfig
-from lenshunt.dataset.factors import FACTORS, factor_table
+from lenshunt.dataset.factors import FACTOR_COLUMNS, FACTORS, factor_table
+from lenshunt.dataset.folds import FOLD_COLUMNS, NO_FOLD, fold_columns, fold_fractions
 from lenshunt.dataset.matching import same_object
+from lenshunt.provenance import whole_file
 from lenshunt.records import read_metadata
 
 #: Splits in the order in which a stratum is cut; a data set to be searched has only `search`.
@@ -26,6 +27,18 @@ SPLIT_COLUMNS = (
     "label_source",
     "ra",
     "dec",
+    *FOLD_COLUMNS,
+)
+#: Metadata that splits are made of; a whole table of millions would not fit into memory.
+NEEDED_COLUMNS = (
+    "sample_id",
+    "system_id",
+    "dataset",
+    "label",
+    "label_source",
+    "ra",
+    "dec",
+    *FACTOR_COLUMNS,
 )
 MERGED = "*"
 
@@ -43,7 +56,8 @@ def make_splits(
     metadata : Parquet tables of the data set's chunks
     search : the data set is only scored; every sample is in split `search`
     Objects of one system, or within config.match_radius_arcsec of each other, form a group and
-    stay together. Raises ValueError naming a sample that occurs twice.
+    stay together. Where config.folds is set, the groups are also cut into folds, in the same order
+    within the same strata. Raises ValueError naming a sample that occurs twice.
     """
     table = read_chunks(metadata)
     number = same_object(
@@ -54,23 +68,26 @@ def make_splits(
     )
     groups = _group_factors(table, number)
     table["group"] = groups["group"].to_numpy()[number]
+    groups = groups.assign(**NO_FOLD)
     if search:
         groups["stratum"], groups["split"] = "", "search"
     else:
         groups["stratum"] = merge_rare_strata(groups[list(FACTORS)], config.min_stratum_groups)
         groups["split"] = assign_splits(groups, split_fractions(config), seed)
-    table["stratum"] = groups["stratum"].to_numpy()[number]
-    table["split"] = groups["split"].to_numpy()[number]
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    table[list(SPLIT_COLUMNS)].to_parquet(partial, index=False)
-    partial.replace(path)
+        if config.folds:
+            part = cut_strata(groups, fold_fractions(config.folds), seed)
+            groups[list(FOLD_COLUMNS)] = fold_columns(part, config.folds)
+    table = table.assign(
+        **{name: groups[name].to_numpy()[number] for name in ("stratum", "split", *FOLD_COLUMNS)}
+    ).astype(dict.fromkeys(FOLD_COLUMNS, "int16"))
+    with whole_file(out) as partial:
+        table[list(SPLIT_COLUMNS)].to_parquet(partial, index=False)
 
 
-def read_chunks(metadata: Sequence[str]) -> pd.DataFrame:
-    """Metadata of all chunks of one data set in one table."""
-    table = pd.concat([read_metadata(path) for path in metadata], ignore_index=True)
+def read_chunks(metadata: Sequence[str], more: Sequence[str] = ()) -> pd.DataFrame:
+    """NEEDED_COLUMNS and `more` of the metadata of all chunks of one data set, in one table."""
+    parts = [read_metadata(path, [*NEEDED_COLUMNS, *more]) for path in metadata]
+    table = pd.concat(parts, ignore_index=True)
     names = table["dataset"].unique()
     if len(names) > 1:
         raise ValueError(f"splits are made per data set, found {', '.join(sorted(names))}")
@@ -86,16 +103,8 @@ def read_chunks(metadata: Sequence[str]) -> pd.DataFrame:
 
 
 def split_fractions(config: SplitConfig) -> np.ndarray:
-    """Target fraction of each of LEARNING_SPLITS; validation is halved.
-
-    Raises ValueError when nothing is left for the test split.
-    """
+    """Target fraction of each of LEARNING_SPLITS; validation is halved."""
     test = 1.0 - config.train - config.val
-    if test <= 0:
-        raise ValueError(
-            f"splits.train {config.train} + splits.val {config.val} leave nothing for the test "
-            "split; their sum must be below 1"
-        )
     return np.array([config.train, config.val / 2, config.val / 2, test])
 
 
@@ -136,29 +145,37 @@ def _seeded_hash(name: str, seed: int) -> int:
 
 
 def assign_splits(groups: pd.DataFrame, fractions: np.ndarray, seed: int) -> pd.Series:
-    """Split [g] of every group: each stratum in hash order, cut at the cumulated fractions.
+    """Split [g] of every group: its stratum cut at the cumulated fractions of LEARNING_SPLITS."""
+    part = cut_strata(groups, fractions, seed)
+    return pd.Series(np.array(LEARNING_SPLITS, object)[part], index=groups.index)
 
-    groups : columns group, stratum, label. What rounding gives too much to a split in one stratum
-    is taken back in the next stratum of the same label, so that label fractions stay exact.
+
+def cut_strata(groups: pd.DataFrame, fractions: np.ndarray, seed: int) -> np.ndarray:
+    """Part [g] of every group: each stratum in hash order, cut at the cumulated fractions.
+
+    groups : columns group, stratum, label
+    fractions : share of each part, [p], sum 1
+    What rounding gives too much to a part in one stratum is taken back in the next stratum of the
+    same label, so that label fractions stay exact.
     """
-    order = pd.DataFrame(
-        {
-            "label": groups["label"],
-            "stratum": groups["stratum"],
-            "hash": [_seeded_hash(name, seed) for name in groups["group"]],
-        }
-    ).sort_values(["label", "stratum", "hash"], kind="stable")
-    split = pd.Series("", index=groups.index, dtype=object)
-    for _, of_label in order.groupby("label"):
-        carry = np.zeros(len(fractions))
-        for _, stratum in of_label.groupby("stratum"):
-            counts, carry = _cut(len(stratum), fractions, carry)
-            split.loc[stratum.index] = np.repeat(np.array(LEARNING_SPLITS, object), counts)
-    return split
+    keys = groups[["label", "stratum"]].reset_index(drop=True)
+    keys["hash"] = [_seeded_hash(name, seed) for name in groups["group"]]
+    keys = keys.sort_values(["label", "stratum", "hash"], kind="stable")
+    sizes = keys.groupby(["label", "stratum"], sort=True).size()
+    parts, label, carry = [], None, np.zeros(len(fractions))
+    labels = sizes.index.get_level_values("label")
+    for of_label, size in zip(labels, sizes, strict=True):
+        if of_label != label:
+            label, carry = of_label, np.zeros(len(fractions))
+        counts, carry = _cut(size, fractions, carry)
+        parts.append(np.repeat(np.arange(len(fractions)), counts))
+    result = np.empty(len(keys), int)
+    result[keys.index.to_numpy()] = np.concatenate(parts)
+    return result
 
 
 def _cut(n: int, fractions: np.ndarray, carry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whole numbers of n groups per split, and the remainders for the next stratum."""
+    """Whole numbers of n groups per part, and the remainders for the next stratum."""
     wanted = n * fractions + carry
     counts = np.floor(n * fractions + 1e-9).astype(int)
     for _ in range(n - counts.sum()):

@@ -8,10 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lenshunt.config import SplitConfig
 from lenshunt.dataset import FACTORS, LEARNING_SPLITS, balance_table
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
+from lenshunt.provenance import whole_file
 
 ROW_INCHES = 1.7
+#: Values of one factor that find room for their names.
+VALUES_DRAWN = 7
 TITLES = {
     "label": "label",
     "magnitude": "magnitude (AB)",
@@ -24,17 +28,22 @@ TITLES = {
 
 
 def draw_split_balance(
-    *, splits: Mapping[str, tuple[str, Sequence[str]]], out: str, table: str
+    *,
+    splits: Mapping[str, tuple[str, Sequence[str]]],
+    out: str,
+    table: str,
+    config: SplitConfig | None = None,
 ) -> None:
     """Write the balance table of all data sets (CSV) and draw it (PDF and PNG).
 
     splits : by data set, the Parquet of `make_splits` and the metadata tables it was made from
+    config : what the splits were made with
     table : columns dataset and those of `dataset.balance_table`
     One row of panels per data set, one panel per factor; data sets that are only searched have no
     splits to balance and are in the table alone.
     """
     balances = {
-        name: balance_table(splits=path, metadata=metadata)
+        name: balance_table(splits=path, metadata=metadata, config=config)
         for name, (path, metadata) in splits.items()
     }
     _write_table(balances, Path(table))
@@ -52,10 +61,8 @@ def _write_table(balances: Mapping[str, pd.DataFrame], path: Path) -> None:
     parts = [balance.assign(dataset=name) for name, balance in balances.items()]
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["dataset"])
     columns = ["dataset", *(name for name in whole.columns if name != "dataset")]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    whole[columns].to_csv(partial, index=False, float_format="%.5f")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        whole[columns].to_csv(partial, index=False, float_format="%.5f")
 
 
 def _figure(balances: Mapping[str, pd.DataFrame]) -> Figure:
@@ -83,6 +90,7 @@ def _figure(balances: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _draw_factor(axis: Axes, rows: pd.DataFrame) -> None:
     """Fraction of each split's groups per value of one factor, over that of the whole data set."""
+    rows = _rarest_together(rows)
     values = sorted(rows["value"].unique(), key=_bin_start)
     whole = rows.drop_duplicates("value").set_index("value")["fraction_all"]
     axis.bar(range(len(values)), whole[values], width=0.9, color="0.88", label="all")
@@ -100,7 +108,21 @@ def _draw_factor(axis: Axes, rows: pd.DataFrame) -> None:
             label=split,
         )
     axis.set_xticks(range(len(values)), values, rotation=45, ha="right")
-    axis.set_ylim(0, None)
+    axis.set_ylim(0, min(axis.get_ylim()[1], 1.05))
+
+
+def _rarest_together(rows: pd.DataFrame) -> pd.DataFrame:
+    """At most VALUES_DRAWN values of a factor: the rarest of them, summed, become one."""
+    rarest = rows.drop_duplicates("value").sort_values("fraction_all", kind="stable")["value"]
+    together = list(rarest[: max(len(rarest) - VALUES_DRAWN + 1, 0)])
+    if len(together) < 2:
+        return rows
+    summed = rows[rows["value"].isin(together)].groupby("split", sort=False)
+    parts = summed[["fraction", "fraction_all", "deviation"]].sum().reset_index()
+    variance = summed["binomial_sigma"].apply(lambda sigma: float((sigma**2).sum()))
+    parts["binomial_sigma"] = np.sqrt(variance.to_numpy())
+    parts["value"] = f"{len(together)} others"
+    return pd.concat([rows[~rows["value"].isin(together)], parts], ignore_index=True)
 
 
 def _bin_start(value: str) -> tuple[int, float, str]:

@@ -7,7 +7,9 @@ from .kernels import make_kernels as make_kernels
 from .matching import Match as Match
 from .matching import matching_kernel as matching_kernel
 from .matching import noise_correlation as noise_correlation
+from .photometry import aperture_noise_correlation as aperture_noise_correlation
 from .photometry import aperture_photometry as aperture_photometry
+from .photometry import noise_autocorrelation as noise_autocorrelation
 from .prepare import prepare_chunk as prepare_chunk
 from .psf import fwhm as fwhm
 from .psf import growth_curve as growth_curve

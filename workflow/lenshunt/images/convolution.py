@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
+from lenshunt.images.interpolation import fill_masked
+
 #: A pixel with more than this fraction of its kernel weight on unusable pixels is unusable.
 MASKED_WEIGHT_MAX = 0.10
 #: Planes convolved together: their transforms fit into a core's cache.
@@ -77,8 +79,11 @@ def convolve_batch(
 
     image, variance : float32 [m, y, x]; variance +inf where a pixel is unusable
     which : int [m], kernel of each plane
-    Returns the image, the variance (zero-filled, convolved with k^2) and the fraction of |k| on
-    usable pixels, each float32 [m, y, x]. Pixels off the image count as unusable.
+    Returns the image (unusable pixels interpolated), the variance (zero-filled, convolved with
+    k^2) and the fraction of |k| on usable pixels, each float32 [m, y, x]. Pixels off the image
+    count as unusable: whoever calls masks again where that fraction is below
+    1 - MASKED_WEIGHT_MAX. Zeros in place of masked pixels would leave up to that fraction of a
+    galaxy's light out of the pixels that stay.
     """
     out_image, out_variance = np.empty_like(image), np.empty_like(variance)
     usable = np.empty_like(image)
@@ -95,15 +100,15 @@ def _convolve_block(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     box, shape = transforms.box, transforms.shape
     unusable = ~np.isfinite(variance)
-    filled = np.where(unusable, np.float32(0), variance)
-    clean = np.where(unusable, np.float32(0), image)
-    out_image = _inverse(_forward(clean, box) * transforms.kernel[which], box, shape)
-    out_variance = _inverse(_forward(filled, box) * transforms.square[which], box, shape)
-    usable = transforms.footprint[which]
     masked = np.flatnonzero(unusable.any(axis=(1, 2)))
+    clean, filled, usable = image, variance, transforms.footprint[which]
     if masked.size:
+        clean, filled = image.copy(), np.where(unusable, np.float32(0), variance)
+        clean[masked] = fill_masked(image[masked], unusable[masked])
         good = _forward((~unusable[masked]).astype(np.float32), box)
         usable[masked] = _inverse(good * transforms.absolute[which[masked]], box, shape)
+    out_image = _inverse(_forward(clean, box) * transforms.kernel[which], box, shape)
+    out_variance = _inverse(_forward(filled, box) * transforms.square[which], box, shape)
     # Rounding of the transforms must not turn a tiny variance negative.
     floor = 1e-6 * filled.max(axis=(1, 2), keepdims=True)
     return out_image, np.maximum(out_variance, floor), usable

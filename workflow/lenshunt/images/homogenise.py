@@ -1,7 +1,7 @@
 """Match one chunk to the target PSF, bring it onto the grid, judge it, write 16-bit files."""
 
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,10 +16,14 @@ from lenshunt.images.psf import target_size
 from lenshunt.images.quality import assess
 from lenshunt.images.resampling import resampling
 from lenshunt.images.tiff16 import CutoutFile
-from lenshunt.records import SLOTS, CutoutBatch, RecordReader, validate_table
+from lenshunt.records import SLOTS, CutoutBatch, RecordReader, TableWriter, metadata_batches
 
 #: Pixels of Fourier boxes that one batch may hold; bounds its memory whatever the image size.
 BATCH_PIXELS = 6_000_000
+
+
+#: Columns of the metadata that homogenising reads before it writes the new table.
+NEEDED_COLUMNS = ("pixel_scale", "snr", "flags", *(f"band_flags_{slot}" for slot in SLOTS))
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,68 @@ def match_batch(
     )
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What homogenising has found of n cutouts, in the order of their table.
+
+    Cutouts are worked on shape by shape, while the new table is written row by row.
+    noise_corr : [n, band]; residual, quality : [n]; psf_matched : bool [n]; flags : words [n]
+    """
+
+    noise_corr: np.ndarray
+    residual: np.ndarray
+    quality: np.ndarray
+    psf_matched: np.ndarray
+    flags: np.ndarray
+
+    @classmethod
+    def of(cls, n: int) -> "Findings":
+        """Room for the findings of n cutouts."""
+        return cls(
+            noise_corr=np.ones((n, len(SLOTS))),
+            residual=np.full(n, np.nan),
+            quality=np.full(n, np.nan),
+            psf_matched=np.zeros(n, bool),
+            flags=np.full(n, "", object),
+        )
+
+    def note(self, batch: CutoutBatch, matched: Matched, config: QualityConfig) -> None:
+        """Judge the cutouts of one batch and keep what was found."""
+        flags = batch.metadata[_columns("band_flags")].to_numpy().astype(bool)
+        verdict = assess(
+            matched.variance,
+            flags,
+            matched.covered,
+            batch.metadata["snr"].to_numpy(),
+            matched.psf_matched,
+        )
+        words = []
+        for before, reasons, value in zip(
+            batch.metadata["flags"], verdict.reasons, verdict.quality, strict=True
+        ):
+            low = "low_quality" if value < config.threshold else ""
+            # Few distinct texts, however many cutouts.
+            words.append(sys.intern(";".join(part for part in (before, reasons, low) if part)))
+        self.noise_corr[batch.row] = matched.noise_corr
+        self.residual[batch.row] = matched.residual
+        self.quality[batch.row] = verdict.quality
+        self.psf_matched[batch.row] = matched.psf_matched
+        self.flags[batch.row] = words
+
+    def enter(self, table: pd.DataFrame, start: int, grid: Grid) -> pd.DataFrame:
+        """The rows `start` ... of the metadata with the findings entered."""
+        rows = slice(start, start + len(table))
+        return table.assign(
+            **dict(zip(_columns("noise_corr"), self.noise_corr[rows].T, strict=True)),
+            psf_matched=self.psf_matched[rows],
+            target_psf_fwhm=grid.psf_fwhm_arcsec,
+            pixel_scale=grid.pixel_scale_arcsec,
+            psf_residual=self.residual[rows],
+            quality=self.quality[rows],
+            flags=self.flags[rows],
+        )
+
+
 def homogenise_chunk(
     *,
     pixels: str,
@@ -97,9 +163,10 @@ def homogenise_chunk(
     out : multi-page 16-bit TIFF, cutouts in the order of the table
     out_metadata : Parquet, schema v2, the rows of `metadata` in the same order
     """
-    reader = RecordReader(pixels, metadata)
+    reader = RecordReader(pixels, metadata, NEEDED_COLUMNS)
     table = reader.metadata
     flags = table[_columns("band_flags")].to_numpy().astype(bool)
+    findings = Findings.of(len(table))
     with (
         h5py.File(kernels) as file,
         CutoutFile(out, flags, grid.size_px) as cutouts,
@@ -115,13 +182,13 @@ def homogenise_chunk(
             for scale, batch in by_pixel_scale(mixed):
                 matched = match_batch(batch, scale, bank, grid)
                 cutouts.write(batch.row, matched.image, matched.variance)
-                _update(table, batch, matched, grid, quality)
+                findings.note(batch, matched, quality)
             progress.update(len(mixed))
-    table = validate_table(table, out_metadata)
-    partial = Path(out_metadata).with_name(Path(out_metadata).name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(partial, index=False)
-    partial.replace(out_metadata)
+    with TableWriter(out_metadata) as writer:
+        start = 0
+        for part in metadata_batches(metadata):
+            writer.write(findings.enter(part, start, grid))
+            start += len(part)
 
 
 def _batch_size(table: pd.DataFrame, grid: Grid) -> int:
@@ -131,7 +198,7 @@ def _batch_size(table: pd.DataFrame, grid: Grid) -> int:
     finest = float(table["pixel_scale"].min())
     image_px = grid.size_px * grid.pixel_scale_arcsec / finest
     box = max(image_px, 64.0) + target_size(grid, finest) / 2
-    return int(np.clip(BATCH_PIXELS / (len(SLOTS) * box**2), 1, 128))
+    return int(np.clip(BATCH_PIXELS / (len(SLOTS) * box**2), 1, 32))
 
 
 def _columns(name: str) -> list[str]:
@@ -158,31 +225,3 @@ def by_pixel_scale(batch: CutoutBatch) -> list[tuple[float, CutoutBatch]]:
         )
         parts.append((float(scale), part))
     return parts
-
-
-def _update(
-    table: pd.DataFrame, batch: CutoutBatch, matched: Matched, grid: Grid, config: QualityConfig
-) -> None:
-    """Write what homogenising has found into the rows of `table` that `batch` holds."""
-    rows = table.index[batch.row]
-    flags = batch.metadata[_columns("band_flags")].to_numpy().astype(bool)
-    verdict = assess(
-        matched.variance,
-        flags,
-        matched.covered,
-        batch.metadata["snr"].to_numpy(),
-        matched.psf_matched,
-    )
-    table.loc[rows, _columns("noise_corr")] = matched.noise_corr
-    table.loc[rows, "psf_matched"] = matched.psf_matched
-    table.loc[rows, "target_psf_fwhm"] = grid.psf_fwhm_arcsec
-    table.loc[rows, "pixel_scale"] = grid.pixel_scale_arcsec
-    table.loc[rows, "psf_residual"] = matched.residual
-    table.loc[rows, "quality"] = verdict.quality
-    words = []
-    for before, reasons, value in zip(
-        batch.metadata["flags"], verdict.reasons, verdict.quality, strict=True
-    ):
-        low = "low_quality" if value < config.threshold else ""
-        words.append(";".join(part for part in (before, reasons, low) if part))
-    table.loc[rows, "flags"] = words

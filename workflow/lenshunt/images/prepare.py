@@ -23,7 +23,7 @@ from lenshunt.records import (
 )
 
 #: Objects worked on together.
-BATCH = 128
+BATCH = 32
 
 
 def prepare_chunk(

@@ -1,9 +1,11 @@
 """What could not be read: one table per chunk, one per data set, and the limit on both."""
 
+import sys
 from pathlib import Path
 
 from astropy.table import Table, vstack
 
+from lenshunt.raw.reader import WHOLE_FILE
 from lenshunt.records import Rejected
 
 
@@ -29,11 +31,15 @@ def _write(table: Table, out: Path | str) -> None:
     partial.replace(path)
 
 
-def merge_rejected(*, tables: list[str], out: str, fraction_max: float, name: str) -> None:
+def merge_rejected(
+    *, tables: list[str], out: str, fraction_max: float, name: str, files_of_many: int = 0
+) -> None:
     """Join the rejection tables of all chunks of data set `name` into `out`.
 
-    Raises ValueError when more than `fraction_max` of all objects was rejected; `out` is written
-    before that.
+    files_of_many : number of files of the data set that hold many objects each. One of them that
+        cannot be opened is a single row, whatever it held, so the limit holds for them too.
+    Raises ValueError when more than `fraction_max` of all objects, or of those files, was
+    rejected; the list is then NAME.too_many.ecsv, for a failed job must not leave its output.
     """
     parts = [Table.read(path, format="ascii.ecsv") for path in tables]
     n_objects = sum(int(part.meta["n_objects"]) for part in parts)
@@ -44,11 +50,38 @@ def merge_rejected(*, tables: list[str], out: str, fraction_max: float, name: st
     empty = Table(names=("raw_file", "raw_index", "reason"), dtype=(str, "i8", str))
     merged = vstack(full) if full else empty
     merged.meta["n_objects"] = n_objects
-    _write(merged, out)
-    if len(merged) > fraction_max * n_objects:
-        examples = "; ".join(f"{row['raw_file']}: {row['reason']}" for row in merged[:3])
+    too_many = Path(out).with_name(f"{name}.too_many.ecsv")
+    fault = _beyond_limit(merged, n_objects, fraction_max, files_of_many)
+    if fault:
+        _write(merged, too_many)
         raise ValueError(
-            f"{name}: {len(merged)} of {n_objects} raw objects were rejected, more than "
-            f"datasets.{name}.rejected_fraction_max = {fraction_max:g} allows (all are listed in "
-            f"{out}). First: {examples}"
+            f"{name}: {fault}, more than datasets.{name}.rejected_fraction_max = "
+            f"{fraction_max:g} allows. All are listed in {too_many}. {_examples(merged)} "
+            "Repair or remove these files and run again, or raise the limit in the config"
         )
+    too_many.unlink(missing_ok=True)
+    _write(merged, out)
+    if len(merged):
+        # To the terminal too, where the output of the job goes to its log.
+        for stream in {sys.stderr, sys.__stderr__ or sys.stderr}:
+            print(
+                f"{name}: {len(merged)} of {n_objects} raw objects were rejected, see {out}. "
+                f"{_examples(merged)}",
+                file=stream,
+            )
+
+
+def _beyond_limit(merged: Table, n_objects: int, fraction_max: float, files_of_many: int) -> str:
+    """What is more than the limit allows; "" where nothing is."""
+    if len(merged) > fraction_max * n_objects:
+        return f"{len(merged)} of {n_objects} raw objects were rejected"
+    broken = int((merged["raw_index"] == WHOLE_FILE).sum())
+    if broken > fraction_max * files_of_many:
+        return f"{broken} of {files_of_many} files with many objects each could not be opened"
+    return ""
+
+
+def _examples(merged: Table) -> str:
+    """The first three reasons in one line."""
+    rows = [str(reason) for reason in merged["reason"][:3]]
+    return "First: " + "; ".join(rows) + "."

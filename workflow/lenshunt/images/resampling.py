@@ -1,7 +1,7 @@
 """From an image's own pixels to those of the grid: interpolation as two small matrices."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -36,16 +36,34 @@ class Resampling:
         """bool [size, size]: grid pixels that lie on the image."""
         return self.inside_y[:, None] & self.inside_x
 
+    @cached_property
+    def crop(self) -> tuple[slice, slice] | None:
+        """The part of the image that is the grid, where pixels are the same; None elsewhere."""
+        parts = []
+        for weights, linear in ((self.y, self.y_linear), (self.x, self.x_linear)):
+            first = int(weights[0].argmax())
+            same = np.eye(len(weights), weights.shape[1], k=first, dtype=np.float32)
+            if self.area_ratio != 1 or not (
+                np.array_equal(weights, same) and np.array_equal(linear, same)
+            ):
+                return None
+            parts.append(slice(first, first + len(weights)))
+        return parts[0], parts[1]
+
     def image(self, image: np.ndarray) -> np.ndarray:
         """Flux per grid pixel [..., size, size] of `image` [..., ny, nx]; zero off the image.
 
         The image must be band-limited (its PSF at least ~2 px wide): it is sampled, not binned,
         so that its effective PSF stays what it was. Surface brightness is conserved.
         """
+        if self.crop is not None:
+            return image[..., *self.crop]
         return (self.y @ image @ self.x.T) * np.float32(self.area_ratio)
 
     def smooth_map(self, values: np.ndarray) -> np.ndarray:
         """Positive map [..., size, size] (variance, mask weight) by linear interpolation."""
+        if self.crop is not None:
+            return values[..., *self.crop]
         return self.y_linear @ values @ self.x_linear.T
 
     def noise_gain(self, kernel: np.ndarray) -> np.ndarray:

@@ -25,8 +25,9 @@ class PsfFinder:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._survey = survey_named(dataset.survey)
         self._from_stars: dict[tuple[str, str], tuple[np.ndarray, float] | None] = {}
+        self._last_found: dict[int, np.ndarray] = {}
+        self._last_stack = np.zeros((len(SLOTS), 1, 1), np.float32)
 
     def psf_of(self, cutout: Cutout) -> tuple[np.ndarray, str]:
         """PSFs float32 [band, h, w] (zeros in absent bands) and where they came from.
@@ -41,28 +42,38 @@ class PsfFinder:
             if flag:
                 found[band], source = self._band_psf(cutout.metadata, band)
                 sources[source] = None
+        return self._stacked(found), ";".join(sources)
+
+    def _stacked(self, found: dict[int, np.ndarray]) -> np.ndarray:
+        """PSFs float32 [band, h, w]; the same array again for the same PSFs as the last time."""
+        last = self._last_found
+        if found.keys() == last.keys() and all(found[band] is last[band] for band in found):
+            return self._last_stack
         size = max(psf.shape[0] for psf in found.values())
         stack = np.zeros((len(SLOTS), size, size), np.float32)
         for band, psf in found.items():
             stack[band] = centred_stamp(psf, size)
-        return stack, ";".join(sources)
+        self._last_found, self._last_stack = found, stack
+        return stack
 
     def _band_psf(self, metadata: Metadata, band: int) -> tuple[np.ndarray, str]:
         filter_name, scale = metadata.bands[band], round(metadata.pixel_scale, 6)
-        stars = self._stars(metadata.raw_file, filter_name)
+        stars = self._stars(metadata.raw_file, filter_name, metadata.survey)
         if stars is not None and abs(stars[1] / metadata.pixel_scale - 1) < 1e-3:
             return stars[0], "stars"
         seeing = metadata.seeing if np.isfinite(metadata.seeing) else None
-        return _survey_psf(self._survey.name, filter_name, scale, seeing), "survey"
+        return _survey_psf(metadata.survey, filter_name, scale, seeing), "survey"
 
-    def _stars(self, raw_file: str, filter_name: str) -> tuple[np.ndarray, float] | None:
+    def _stars(
+        self, raw_file: str, filter_name: str, survey: str
+    ) -> tuple[np.ndarray, float] | None:
         key = (raw_file, filter_name)
         if key not in self._from_stars:
             field = reader_of(self._dataset).star_field(self._dataset, raw_file, filter_name)
             result = None
             if field is not None:
                 image, scale = field
-                guess_px = self._survey.psf_fwhm(filter_name, raw_file) / scale
+                guess_px = survey_named(survey).psf_fwhm(filter_name, raw_file) / scale
                 psf = psf_from_stars(image, guess_px)
                 result = None if psf is None else (psf, scale)
             self._from_stars[key] = result

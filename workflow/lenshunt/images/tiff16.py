@@ -2,13 +2,17 @@
 
 Variance codes are logarithmic, 0 marks an unusable pixel. Image codes count steps of STEP_SIGMA
 times the pixel's own (decoded) sigma, so that 25 roundings in the same direction still move a 5 x 5
-box by less than 0.1 of its sigma. The range, +-65,534 steps or S/N 2,490 per pixel, ends above
-saturation where the variance holds the source's Poisson noise. Where a page goes beyond (variance
-from the sky alone), its S/N is compressed by asinh from the brightness on at which that is needed.
+box by less than 0.1 of its sigma. A page spans 65,536 steps, S/N 2,490 per pixel; real pixels reach
+S/N 70,000 where the variance lacks the source's own noise. What is beyond is stored modulo 65,536,
+and how often it wraps stands in the header (one compressed byte string per such page): the step is
+the same at any brightness. `python tests/bench/rounding.py` prints this scheme beside others.
 """
 
+import base64
 import json
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -16,12 +20,16 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from lenshunt.records import SLOTS, read_metadata
+from lenshunt.records import SLOTS, metadata_batches, read_metadata
 
 #: Quantisation step of the image in units of each pixel's sigma; at most 0.05 is allowed.
 STEP_SIGMA = 0.038
 TOP = 65535
-FORMAT = "lenshunt-cutouts-1"
+FORMAT = "lenshunt-cutouts-2"
+#: Steps from the lowest pixel of a page to zero flux, at most; below, codes wrap too.
+ZERO_MAX = 8192
+#: Steps that wraps can count; float32 holds whole steps up to 2^24 (S/N 640,000).
+WRAPPED_MAX = 2.0**46
 
 
 def encode_variance(variance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,45 +59,69 @@ def decode_variance(codes: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> n
     return np.where(codes == 0, np.float32(np.inf), variance)
 
 
-def encode_image(
-    image: np.ndarray, decoded_variance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes uint16 [m, y, x], and per page the softening and zero (code of zero flux).
+@dataclass(frozen=True)
+class ImageCodes:
+    """Pages of image codes: S/N = STEP_SIGMA (codes + 65,536 wraps - zero).
 
-    S/N = softening sinh(STEP_SIGMA (c - zero) / softening); softening 0 means linear.
+    codes : uint16 [m, y, x]; zero : [m], code of zero flux
+    wraps : int32 [y, x] by page, only for the pages that need it
+    """
+
+    codes: np.ndarray
+    zero: np.ndarray
+    wraps: dict[int, np.ndarray]
+
+
+def encode_image(image: np.ndarray, decoded_variance: np.ndarray) -> ImageCodes:
+    """Codes of an image [m, y, x], given its variance as the file will return it.
+
+    Raises ValueError where a pixel is not finite or its S/N exceeds what its wraps can count.
     """
     usable = np.isfinite(decoded_variance)
     sigma = np.sqrt(np.where(usable, decoded_variance, np.float32(1)))
     steps = np.where(usable, image, np.float32(0)) / (sigma * np.float32(STEP_SIGMA))
     low, high = steps.min(axis=(1, 2)), steps.max(axis=(1, 2))
-    softening = np.zeros(len(image))
-    for page in np.flatnonzero(np.rint(high) - np.rint(low) > TOP):
-        softening[page] = _softening(float(low[page]), float(high[page]))
-        soft = softening[page] / STEP_SIGMA
-        steps[page] = np.arcsinh(steps[page] / soft) * soft
-    zero = np.rint(-steps.min(axis=(1, 2))).astype(float)
-    codes = np.rint(steps + zero[:, None, None].astype(np.float32))
-    return np.clip(codes, 0, TOP).astype(np.uint16), softening, zero
+    if not (np.abs(low) < WRAPPED_MAX).all() or not (np.abs(high) < WRAPPED_MAX).all():
+        raise ValueError("a pixel is not finite, or its variance is far too small for its flux")
+    zero = np.minimum(np.rint(-low), ZERO_MAX).astype(float)
+    steps += zero[:, None, None].astype(np.float32)
+    codes = np.rint(steps, out=steps)
+    wraps: dict[int, np.ndarray] = {}
+    for page in np.flatnonzero((np.rint(low) + zero < 0) | (np.rint(high) + zero > TOP)):
+        whole = codes[page].astype(np.int64)
+        wraps[int(page)] = (whole >> 16).astype(np.int32)
+        codes[page] = whole & TOP
+    return ImageCodes(np.clip(codes, 0, TOP).astype(np.uint16), zero, wraps)
 
 
-def _softening(low: float, high: float) -> float:
-    """Largest softening, in S/N, with which `low`..`high` (in steps) fits into 16 bits."""
-    soft = max(abs(low), abs(high))
-    while soft * (np.arcsinh(high / soft) - np.arcsinh(low / soft)) > TOP - 1:
-        soft *= 0.8
-    return soft * STEP_SIGMA
-
-
-def decode_image(
-    codes: np.ndarray, variance: np.ndarray, softening: np.ndarray, zero: np.ndarray
-) -> np.ndarray:
+def decode_image(coded: ImageCodes, variance: np.ndarray) -> np.ndarray:
     """Inverse of `encode_image`, float32 [m, y, x]; 0 on unusable pixels."""
     usable = np.isfinite(variance)
-    ratio = (codes.astype(np.float32) - zero[:, None, None].astype(np.float32)) * STEP_SIGMA
-    for page in np.flatnonzero(softening > 0):
-        ratio[page] = softening[page] * np.sinh(ratio[page] / softening[page])
+    steps = coded.codes.astype(np.float32) - coded.zero[:, None, None].astype(np.float32)
+    for page, wraps in coded.wraps.items():
+        steps[page] += wraps.astype(np.float32) * np.float32(TOP + 1)
     sigma = np.sqrt(np.where(usable, variance, np.float32(0)))
-    return (ratio * sigma).astype(np.float32)
+    return (steps * np.float32(STEP_SIGMA) * sigma).astype(np.float32)
+
+
+def pack_wraps(wraps: np.ndarray) -> str:
+    """Text for the header: int32 [y, x], compressed."""
+    return base64.b64encode(zlib.compress(wraps.astype("<i4").tobytes(), 6)).decode("ascii")
+
+
+def unpack_wraps(text: str, size: int) -> np.ndarray:
+    """Inverse of `pack_wraps`, int32 [size, size]."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i4").reshape(size, size)
+
+
+def pack_numbers(values: np.ndarray) -> str:
+    """Text for the header: float32 [n], which is all that decoding uses."""
+    return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+
+
+def unpack_numbers(text: str) -> np.ndarray:
+    """Inverse of `pack_numbers`, float32 [n]."""
+    return np.frombuffer(base64.b64decode(text), "<f4")
 
 
 class CutoutFile:
@@ -103,6 +135,7 @@ class CutoutFile:
         self._first = np.concatenate([[0], np.cumsum(counts)]).astype(int)
         self._scale = np.zeros(self._first[-1])
         self._zero = np.zeros(self._first[-1])
+        self._wraps: dict[int, str] = {}
 
     def __enter__(self) -> "CutoutFile":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,42 +161,36 @@ class CutoutFile:
         flags = self._flags[rows]
         codes_v, scale_v, zero_v = encode_variance(variance[flags])
         seen = decode_variance(codes_v, scale_v, zero_v)
-        codes_i, soft_i, zero_i = encode_image(image[flags], seen)
+        coded = encode_image(image[flags], seen)
         bands = flags.sum(axis=1)
         ends = np.cumsum(bands)
         for row, start, stop in zip(rows, ends - bands, ends, strict=True):
             first, middle, last = self._first[row] + np.array([0, 1, 2]) * (stop - start)
             self._file.seek(self._offset + int(first) * 2 * self._size**2)
-            self._file.write(codes_i[start:stop].astype("<u2").tobytes())
+            self._file.write(coded.codes[start:stop].astype("<u2").tobytes())
             self._file.write(codes_v[start:stop].astype("<u2").tobytes())
-            self._scale[first:middle], self._zero[first:middle] = (
-                soft_i[start:stop],
-                zero_i[start:stop],
-            )
-            self._scale[middle:last], self._zero[middle:last] = (
-                scale_v[start:stop],
-                zero_v[start:stop],
-            )
+            self._scale[first:middle] = STEP_SIGMA
+            self._zero[first:middle] = coded.zero[start:stop]
+            self._scale[middle:last] = scale_v[start:stop]
+            self._zero[middle:last] = zero_v[start:stop]
+            for page in coded.wraps.keys() & set(range(start, stop)):
+                self._wraps[int(first) + page - int(start)] = pack_wraps(coded.wraps[page])
 
     def _header(self) -> str:
-        # Ten distinct strings, however many pages.
-        named = {kind: [f"{kind}:{slot}" for slot in SLOTS] for kind in ("image", "variance")}
-        names = [
-            name
-            for flags in self._flags
-            for kind in ("image", "variance")
-            for name, flag in zip(named[kind], flags, strict=True)
-            if flag
-        ]
+        # Per page a list would hold millions of numbers as text; packed they are a few bytes each.
+        bands = ["".join(np.array(SLOTS)[flags]) for flags in self._flags]
         return json.dumps(
             {
                 "format": FORMAT,
+                "pages": "per cutout: its image pages, then its variance pages",
+                "arrays": "per page, float32 little-endian, base64",
                 "step_sigma": STEP_SIGMA,
                 "size": self._size,
                 "data_offset": self._offset,
-                "page": names,
-                "scale": self._scale.tolist(),
-                "zero": self._zero.tolist(),
+                "bands": " ".join(bands),
+                "scale": pack_numbers(self._scale),
+                "zero": pack_numbers(self._zero),
+                "wraps": {str(page): self._wraps[page] for page in sorted(self._wraps)},
             }
         )
 
@@ -173,38 +200,42 @@ class CutoutFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        if kind is not None:
+        # On a full disk closing may fail as writing did; half a file must not stay either way.
+        try:
+            self._file.close()
+            if kind is None:
+                tifffile.tiffcomment(self._partial, self._header())
+                self._partial.replace(self.path)
+        finally:
             self._partial.unlink(missing_ok=True)
-            return
-        tifffile.tiffcomment(self._partial, self._header())
-        self._partial.replace(self.path)
 
 
 def read_cutouts(
-    tiff: Path | str, metadata: Path | str, batch: int = 256
+    tiff: Path | str, metadata: Path | str, batch: int = 64
 ) -> Iterator[tuple[np.ndarray, np.ndarray, pd.DataFrame]]:
     """Cutouts of one chunk in the order of its table, at most `batch` at a time.
 
     Yields image and variance, float32 [n, band, y, x] (zero and +inf in an absent band), and the
     n rows of metadata. Raises ValueError when file and table do not belong together.
     """
-    table = read_metadata(metadata)
+    columns = [f"band_flags_{slot}" for slot in SLOTS]
+    flags = read_metadata(metadata, columns).to_numpy().astype(bool)
     header = json.loads(tifffile.tiffcomment(tiff) or "{}")
     if header.get("format") != FORMAT:
         raise ValueError(f"{tiff}: format {header.get('format')!r} found, {FORMAT!r} wanted")
-    flags = table[[f"band_flags_{slot}" for slot in SLOTS]].to_numpy().astype(bool)
     first = np.concatenate([[0], np.cumsum(2 * flags.sum(axis=1))]).astype(int)
-    if first[-1] != len(header["page"]):
+    scale, zero = unpack_numbers(header["scale"]), unpack_numbers(header["zero"])
+    if first[-1] != len(scale):
         raise ValueError(
-            f"{tiff}: {len(header['page'])} pages, but {metadata} tells of {first[-1]}; "
-            "make both again"
+            f"{tiff}: {len(scale)} pages, but {metadata} tells of {first[-1]}; make both again"
         )
-    scale, zero = np.array(header["scale"]), np.array(header["zero"])
-    variance_page = np.array([name.startswith("variance") for name in header["page"]], dtype=bool)
+    variance_page = np.arange(len(scale)) >= np.repeat(
+        (first[:-1] + first[1:]) // 2, np.diff(first)
+    )
     side, page_bytes = int(header["size"]), 2 * int(header["size"]) ** 2
-    for start in range(0, len(table), batch):
-        stop = min(start + batch, len(table))
+    stop = 0
+    for table in _parts(metadata, batch):
+        start, stop = stop, stop + len(table)
         part = np.arange(first[start], first[stop])
         with open(tiff, "rb") as stream:
             stream.seek(header["data_offset"] + int(first[start]) * page_bytes)
@@ -217,6 +248,16 @@ def read_cutouts(
         variance = np.full_like(image, np.inf)
         v, i = part[is_variance], part[~is_variance]
         seen = decode_variance(codes[is_variance], scale[v], zero[v])
-        image[flags[start:stop]] = decode_image(codes[~is_variance], seen, scale[i], zero[i])
+        packed = {k: header["wraps"].get(str(page)) for k, page in enumerate(i)}
+        wraps = {k: unpack_wraps(text, side) for k, text in packed.items() if text}
+        coded = ImageCodes(codes[~is_variance], zero[i], wraps)
+        image[flags[start:stop]] = decode_image(coded, seen)
         variance[flags[start:stop]] = seen
-        yield image, variance, table.iloc[start:stop].reset_index(drop=True)
+        yield image, variance, table
+
+
+def _parts(metadata: Path | str, batch: int) -> Iterator[pd.DataFrame]:
+    """Rows of a metadata table, at most `batch` at a time; validated many at a time."""
+    for rows in metadata_batches(metadata):
+        for start in range(0, len(rows), batch):
+            yield rows.iloc[start : start + batch].reset_index(drop=True)

@@ -13,13 +13,15 @@ from lenshunt.provenance.paths import LIBRARY, RESOURCES, ROOT
 FACTS = {"records": ["filters.yaml"], "surveys": ["surveys.yaml"]}
 
 
-def file_sha256(path: Path | str, chunk_bytes: int = 1 << 22) -> str:
-    """sha256 of a file's bytes, read in chunks."""
-    digest = hashlib.sha256()
+def file_digest(path: Path | str, algorithm: str) -> str:
+    """Hex digest of a file's bytes, read in chunks; algorithm as hashlib names it (md5, sha256)."""
     with open(path, "rb") as stream:
-        while block := stream.read(chunk_bytes):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def file_sha256(path: Path | str) -> str:
+    """sha256 of a file's bytes, read in chunks."""
+    return file_digest(path, "sha256")
 
 
 @cache

@@ -11,6 +11,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lenshunt.provenance.digests import file_sha256
+from lenshunt.provenance.whole_file import whole_file
+
+#: Stands in place of the sha256 of a file that is there and cannot be read.
+UNHASHED = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Manifest:
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def write(self, path: Path | str) -> None:
-        """Write as CSV with columns path, size_bytes, sha256."""
-        with open(path, "w", newline="") as stream:
+        """Write as CSV with columns path, size_bytes, sha256; it appears whole or not at all."""
+        with whole_file(path) as partial, open(partial, "w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["path", "size_bytes", "sha256"])
             for name in sorted(self.sha256):
@@ -48,22 +52,54 @@ def read_manifest(path: Path | str) -> Manifest:
 def raw_manifest(paths: Iterable[Path | str], cache_file: Path | str) -> Manifest:
     """Manifest of `paths`; a hash is taken again only where size or mtime_ns has changed.
 
-    Raises FileNotFoundError naming the first path that does not exist.
+    A file that cannot be read (no permission, a bad block, a dangling link, a folder under its
+    name) stands as UNHASHED, with size 0 where not even that is known: it costs its objects,
+    not the manifest. Raises FileNotFoundError naming the first path that does not exist.
     """
     cache_path = Path(cache_file)
-    known: dict[str, list] = {}
-    if cache_path.exists():
-        known = json.loads(cache_path.read_text())
+    known = _read_cache(cache_path)
     names = sorted({str(path) for path in paths})
-    stats = {name: os.stat(name) for name in names}
-    stale = [n for n in names if known.get(n, [])[:2] != [stats[n].st_size, stats[n].st_mtime_ns]]
+    times = {name: _size_and_time(name) for name in names}
+    stale = [name for name in names if known.get(name, [])[:2] != times[name]]
+    unreadable = set()
     for name in tqdm(stale, desc="hashing raw files", unit="file", disable=len(stale) < 50):
-        known[name] = [stats[name].st_size, stats[name].st_mtime_ns, file_sha256(name)]
+        try:
+            known[name] = [*times[name], file_sha256(name)]
+        except OSError:
+            # Not kept in the cache: permissions change without size and time.
+            unreadable.add(name)
+            known.pop(name, None)
     if stale:
         cache_path.parent.mkdir(parents=True, exist_ok=True)
         partial = cache_path.with_name(f"{cache_path.name}.{os.getpid()}")
         partial.write_text(json.dumps(known))
         partial.replace(cache_path)
     return Manifest(
-        {name: known[name][2] for name in names}, {name: known[name][0] for name in names}
+        {name: UNHASHED if name in unreadable else known[name][2] for name in names},
+        {name: times[name][0] for name in names},
     )
+
+
+def _size_and_time(name: str) -> list[int]:
+    """[size in bytes, mtime_ns]; zeros for a name that leads nowhere.
+
+    Raises FileNotFoundError where there is not even the name.
+    """
+    try:
+        found = os.stat(name)
+    except OSError:
+        if not os.path.lexists(name):
+            raise
+        return [0, 0]
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _read_cache(path: Path) -> dict[str, list]:
+    """Hashes by path of earlier runs; none where there is no cache or it is no longer whole."""
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError:
+        print(f"{path}: not readable, so all raw files are hashed again")
+        return {}

@@ -14,6 +14,7 @@ import yaml
 from lenshunt.provenance.digests import pipeline_commit
 from lenshunt.provenance.manifest import read_manifest
 from lenshunt.provenance.paths import ROOT
+from lenshunt.provenance.whole_file import whole_file
 
 
 def package_versions() -> dict[str, str]:
@@ -50,7 +51,7 @@ def write_provenance(
     out_config : YAML with the configuration, its defaults filled in, and the model files
     out_versions : CSV with columns package, version
     """
-    with open(out_manifest, "w", newline="") as stream:
+    with whole_file(out_manifest) as partial, open(partial, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["dataset", "path", "size_bytes", "sha256"])
         for dataset, path in manifests.items():
@@ -58,8 +59,9 @@ def write_provenance(
             for name in sorted(manifest.sha256):
                 writer.writerow([dataset, name, manifest.size_bytes[name], manifest.sha256[name]])
     resolved = {"config": dict(config), "models": dict(models)}
-    Path(out_config).write_text(yaml.safe_dump(resolved, sort_keys=False))
-    with open(out_versions, "w", newline="") as stream:
+    with whole_file(out_config) as partial:
+        partial.write_text(yaml.safe_dump(resolved, sort_keys=False))
+    with whole_file(out_versions) as partial, open(partial, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["package", "version"])
         writer.writerows(package_versions().items())

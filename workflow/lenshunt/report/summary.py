@@ -57,6 +57,16 @@ def markdown_table(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
+def rejected_text(rejected: dict[str, str]) -> str:
+    """Which raw objects are missing from everything below, in bold; or that none is."""
+    table = tables.rejected_table(rejected)
+    if table.empty:
+        return "None: every raw object could be read.\n"
+    names = ", ".join(table["data set"])
+    warning = f"**Not all raw objects of {names} could be read; the results are without them.**\n"
+    return warning + "\n" + markdown_table(table)
+
+
 def summary_text(products: Products, seed: int) -> str:
     """The whole summary in Markdown."""
     manifest = pd.read_csv(products.manifest)
@@ -70,6 +80,8 @@ def summary_text(products: Products, seed: int) -> str:
                 products.metadata, products.splits, products.rejected, products.readers
             )
         ),
+        "## Rejected raw objects\n",
+        rejected_text(products.rejected),
         "## PSF matching\n",
         "Residual: largest growth-curve difference to the target over 0.3 to 3 target FWHM.\n",
         markdown_table(tables.psf_table(products.psf)),

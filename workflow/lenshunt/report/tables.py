@@ -63,6 +63,26 @@ def data_table(
     return pd.DataFrame(rows)
 
 
+def rejected_table(rejected: Mapping[str, str]) -> pd.DataFrame:
+    """Data sets of which raw objects could not be read: how many, and the first reason."""
+    rows = []
+    for name, path in rejected.items():
+        table = Table.read(path, format="ascii.ecsv")
+        if not len(table):
+            continue
+        n_objects = int(table.meta["n_objects"])
+        rows.append(
+            {
+                "data set": name,
+                "rejected": f"{len(table)} of {n_objects}",
+                "fraction": _percent(len(table) / n_objects),
+                "first reason": str(table["reason"][0]),
+                "list": path,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def psf_table(tables: Mapping[tuple[str, str], str]) -> pd.DataFrame:
     """Source PSFs and growth-curve residuals per data set, grid and PSF source."""
     rows = []
@@ -186,15 +206,17 @@ def _number(value: float | None) -> str:
 
 
 def exclusion_table(exclusions: Mapping[str, str]) -> pd.DataFrame:
-    """Objects kept out of each training since they are scored elsewhere."""
+    """Objects kept out of each training, by reason and by data set."""
     rows = []
     for name, path in exclusions.items():
         table = pd.read_parquet(path)
         by_dataset = table["dataset"].value_counts()
+        by_reason = table["reason"].value_counts()
         rows.append(
             {
                 "training": name,
                 "excluded objects": len(table),
+                "by reason": ", ".join(f"{k} {n}" for k, n in by_reason.items()) or "none",
                 "by data set": ", ".join(f"{k} {n}" for k, n in by_dataset.items()) or "none",
             }
         )

@@ -96,12 +96,14 @@ def predict(
     exclusions: str | None,
     out: str,
     test_only: Sequence[str] = (),
+    fold: int | None = None,
     batch_size: int = 256,
 ) -> None:
     """Write the scores of all cutouts in `splits` as Parquet.
 
     test_only : indexes of data sets that the model was not trained on; only their split `test`
         is scored, so that they can neither choose nor calibrate a model.
+    fold : cross-validation fold whose splits are taken; None takes the plain ones
     Columns: those of the metadata, `split`, `excluded` (on the exclusion list: not to be used
     for calibration), `logit` (mean over eight views), `model`, `seed`.
     """
@@ -120,6 +122,7 @@ def predict(
             indexes=sets,
             splits=wanted,
             exclusions=None,
+            fold=fold,
             batch_size=batch_size,
             shuffle=False,
             seed=0,

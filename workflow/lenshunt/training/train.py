@@ -26,6 +26,7 @@ def open_loader(
     indexes: list[str],
     splits: list[str],
     exclusions: str | None,
+    fold: int | None = None,
     training: TrainingConfig,
     seed: int,
     shuffle: bool = False,
@@ -36,6 +37,7 @@ def open_loader(
         indexes=indexes,
         splits=splits,
         exclusions=exclusions,
+        fold=fold,
         batch_size=training.batch_size,
         shuffle=shuffle,
         seed=seed,
@@ -60,6 +62,7 @@ def train(
     log_dir: str,
     threads: int,
     name: str = "",
+    fold: int | None = None,
 ) -> None:
     """Train `model` on the train split of `indexes`; write checkpoint and history (CSV).
 
@@ -67,11 +70,17 @@ def train(
     pretrained : checkpoint of the model's backbone family, or None for random weights
     log_dir : TensorBoard log, and the state from which a killed training resumes
     name : of the model, for the predictions; its backbone family where empty
+    fold : cross-validation fold whose splits are taken; None takes the plain ones
     Raises ValueError for samples that must not reach a classification loss, FloatingPointError
     naming samples whose loss is not finite.
     """
     torch.set_num_threads(threads)
-    options: dict[str, Any] = {"indexes": indexes, "exclusions": exclusions, "seed": seed}
+    options: dict[str, Any] = {
+        "indexes": indexes,
+        "exclusions": exclusions,
+        "seed": seed,
+        "fold": fold,
+    }
     in_order = open_loader(0, 1, splits=["train"], training=training, **options)
     validation = open_loader(0, 1, splits=["val_select"], training=training, **options)
     dataset.guard_labels(in_order.table)
@@ -100,6 +109,7 @@ def train(
         model=model.model_dump(),
         training=training.model_dump(),
         seed=seed,
+        fold=fold,
         data=data_digest(indexes),
         exclusions=file_sha256(exclusions) if exclusions else "",
         pretrained=file_sha256(pretrained) if pretrained else "",

@@ -1,0 +1,16 @@
+"""Draw lens hosts and negatives before and after matching."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.figures.hard_negatives import draw_matching
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    draw_matching(
+        matched=snakemake.input.parquet,
+        quality=snakemake.input.table,
+        out=snakemake.output.pdf,
+    )
