@@ -23,6 +23,8 @@ from lenshunt.config import (
 from lenshunt.lensing import follow_images, mean_source
 from lenshunt.simulate import DEMO_KINDS, demo_files, write_demo
 from lenshunt.simulate.bologna import FILTERS, simulate_object
+from lenshunt.simulate.castles import _quasar_images
+from lenshunt.simulate.deflectors import draw_deflector, lens_model
 from lenshunt.simulate.relics import cluster_redshift
 from lenshunt.simulate.smacs0723 import mass_model
 from lenshunt.simulate.smacs0723 import simulate_field as simulate_smacs0723
@@ -177,6 +179,21 @@ def test_castles_systems_are_read_in_two_filters_whatever_their_unit(tmp_path):
     # the sky has one depth in nJy, so no unit was forgotten
     sky = [np.percentile(cutout.variance[2], 1) for cutout in read]
     assert max(sky) < 3 * min(sky)
+
+
+def test_quasar_images_solve_the_lens_equation_and_are_the_same_every_time():
+    for seed in range(12):
+        deflector = draw_deflector(np.random.default_rng(seed), (0.45, 1.6), slope_scatter=0.08)
+        # inside the caustic for most of them
+        place = deflector.light.x + 0.1, deflector.light.y + 0.05
+        x, y, magnification = _quasar_images(deflector, *place)
+        again = _quasar_images(deflector, *place)
+        assert all(np.array_equal(a, b) for a, b in zip((x, y, magnification), again, strict=True))
+        assert len(x) in (2, 3, 4)
+        model, keywords = lens_model(deflector)
+        np.testing.assert_allclose(
+            np.transpose(model.ray_shooting(x, y, keywords)), [place] * len(x), atol=1e-7
+        )
 
 
 def test_relics_members_become_negatives_away_from_the_arcs(tmp_path):

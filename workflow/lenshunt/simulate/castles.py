@@ -30,6 +30,8 @@ SIZE_PX = 128
 THETA_E_RANGE = (0.45, 1.6)
 #: Share of lensed quasars; the rest are arcs and Einstein rings of galaxies alone.
 QUASARS = 0.5
+#: Images magnified less than this are the one in the lens's centre, never seen.
+CENTRAL_IMAGE = 0.1
 #: Title line of the CASTLES list.
 COLUMNS = (
     "#",
@@ -78,17 +80,9 @@ def _quasar_images(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions in arcsec and |magnification| of the images of a point source at (x, y)."""
     model, keywords = lens_model(deflector)
-    solver = LensEquationSolver(model)
-    # the solver's grid must not hit the centre, where the deflection has no direction
-    middle = deflector.light.x + 1e-4, deflector.light.y + 2e-4
-    image_x, image_y = solver.image_position_from_source(
-        x,
-        y,
-        keywords,
-        min_distance=0.05,
-        search_window=5 * deflector.theta_e,
-        x_center=middle[0],
-        y_center=middle[1],
+    # Not the default solver: on a grid it misses images, not the same ones in every run.
+    image_x, image_y = LensEquationSolver(model).image_position_from_source(
+        x, y, keywords, solver="analytical", magnification_limit=CENTRAL_IMAGE
     )
     return image_x, image_y, np.abs(model.magnification(image_x, image_y, keywords))
 
