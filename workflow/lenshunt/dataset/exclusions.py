@@ -46,7 +46,7 @@ def write_exclusions(
 
     matched : Parquet of `match_negatives`; negatives that it does not keep are excluded too
     labelled : data sets that train or test a classifier; objects in them that their source calls
-        neither lens nor clear negative (label_source unlabelled) are excluded, in every split
+        neither lens nor clear negative (label -1) are excluded, in every split
     The other arguments, and the rules, are those of `find_exclusions`.
     """
     table = split_tables(splits, [*train, *evaluate], folds or {})
@@ -119,8 +119,12 @@ def find_exclusions(
 
 
 def _without_label(table: pd.DataFrame) -> pd.DataFrame:
-    """Objects without a lens label among those of labelled data sets."""
-    without = table[table["label_source"] == "unlabelled"]
+    """Objects without a lens label among those of labelled data sets.
+
+    Not those of pretrain:* and weak:*: a data set of these has no place there, the loader says so.
+    """
+    foreign = table["label_source"].str.startswith(("pretrain:", "weak:"))
+    without = table[(table["label"] == -1) & ~foreign]
     return without[["dataset", "sample_id", "split"]].assign(
         reason=NO_LABEL, other_dataset="", other_sample_id=""
     )

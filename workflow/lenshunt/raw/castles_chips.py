@@ -14,7 +14,7 @@ from astropy.io import fits
 from lenshunt.raw.fits_image import (
     SCALE_KEYS,
     Keywords,
-    celestial_wcs,
+    equatorial_wcs,
     image_planes,
     pixel_scale_of,
     pixels,
@@ -67,7 +67,7 @@ class Chip:
 
     def pixel_of(self, ra: float, dec: float) -> tuple[float, float] | None:
         """Pixel (x, y) of a position where it lies on this chip; None off it or without a WCS."""
-        wcs = celestial_wcs(self.header)
+        wcs = equatorial_wcs(self.header, self.path)
         if wcs is None or not math.isfinite(ra + dec):
             return None
         size = np.array(self.shape[::-1])

@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 
 from lenshunt.raw.fits_image import (
     Keywords,
-    celestial_wcs,
+    equatorial_wcs,
     image_planes,
     keywords,
     open_fits,
@@ -57,7 +57,7 @@ def read_deflection_maps(x_path: str, y_path: str, kappa_path: str | None = None
     alpha_y, header_y = _read(y_path, alpha_x.shape, x_path)
     _check_unit(x_path, header)
     _check_unit(y_path, header_y)
-    wcs = celestial_wcs(header)
+    wcs = equatorial_wcs(header, x_path)
     if wcs is None:
         raise ValueError(f"{x_path}: no celestial WCS, so the map has no place on the sky")
     jacobian = _sky_per_pixel(wcs, alpha_x.shape)

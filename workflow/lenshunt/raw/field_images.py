@@ -11,7 +11,7 @@ from scipy.ndimage import binary_opening
 
 from lenshunt.raw.fits_image import (
     Keywords,
-    celestial_wcs,
+    equatorial_wcs,
     image_planes,
     keywords,
     open_fits,
@@ -210,8 +210,8 @@ def open_images(
                 )
             )  # fmt: skip
         reference = opened[0]
-        wcs, scale = celestial_wcs(reference.header), pixel_scale_of(reference.header)
-        scale = scale or default_scale_arcsec
+        wcs = equatorial_wcs(reference.header, reference.path)
+        scale = pixel_scale_of(reference.header) or default_scale_arcsec
         if scale is None or (wcs is None and default_scale_arcsec is None):
             raise ValueError(f"{reference.path}: no celestial WCS, so sources cannot be placed")
         for image in opened[1:]:
@@ -251,7 +251,7 @@ def _check_same_grid(reference: FieldImage, wcs: WCS | None, image: FieldImage) 
             f"{image.path}: shape {image.pixels.shape}, but {reference.path} has "
             f"{reference.pixels.shape}; {remedy}"
         )
-    other = celestial_wcs(image.header)
+    other = equatorial_wcs(image.header, image.path)
     if wcs is None and other is None:
         return
     if wcs is None or other is None:

@@ -112,6 +112,24 @@ def celestial_wcs(header: Keywords) -> WCS | None:
     return wcs if wcs.naxis == 2 else wcs.celestial
 
 
+def equatorial_wcs(header: Keywords, path: str) -> WCS | None:
+    """Celestial WCS whose coordinates are RA and Dec of J2000 or ICRS (they agree to 0.03 arcsec).
+
+    None where there is no WCS. Raises ValueError for another frame: its longitudes and latitudes
+    would be taken for RA and Dec.
+    """
+    wcs = celestial_wcs(header)
+    if wcs is None:
+        return None
+    axis, frame = wcs.wcs.lngtyp.strip(), wcs.wcs.radesys.strip()
+    if axis != "RA" or frame.startswith("FK4"):
+        raise ValueError(
+            f"{path}: the WCS is in {axis} of frame {frame or 'unnamed'}, expected RA and Dec of "
+            "ICRS or FK5; reproject the image"
+        )
+    return wcs
+
+
 def pixel_scale_of(header: Keywords) -> float | None:
     """Pixel scale in arcsec: the CD matrix, else the WCS, else D001SCAL and its like; or None."""
     if "CD1_1" in header and "CD2_2" in header and _in_degrees(header):
