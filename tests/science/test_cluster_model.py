@@ -125,6 +125,29 @@ def test_deflection_and_derivatives_equal_pairs_of_lenstronomy_nies(model):
     assert np.abs(np.array([xy, yy]) - by_y / (2 * h)).max() < 1e-5
 
 
+def test_convergence_shear_and_magnification_equal_lenstronomys_at_a_thousand_points(model):
+    random = np.random.default_rng(2)
+    x, y = random.uniform(-60, 60, (2, 1000))
+    h, ratio = 1e-4, model.distance_ratio(2.0)
+    by_x, by_y = (
+        lenstronomy_sum(model.potentials, x + h * a, y + h * b, "derivatives")
+        - lenstronomy_sum(model.potentials, x - h * a, y - h * b, "derivatives")
+        for a, b in ((1, 0), (0, 1))
+    )
+    (xx, xy), (_, yy) = ratio * by_x / (2 * h), ratio * by_y / (2 * h)
+    kappa, gamma = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
+    determinant = (1 - kappa) ** 2 - gamma**2
+    for ours, peer in (
+        (model.kappa(x, y, 2.0), kappa),
+        (model.gamma(x, y, 2.0), gamma),
+        (model.inverse_magnification(x, y, 2.0), determinant),
+    ):
+        assert np.abs(ours / peer - 1).max() < 1e-4
+        assert np.median(np.abs(ours / peer - 1)) < 1e-7
+    mu = model.magnification(x, y, 2.0)
+    assert np.abs(mu * determinant - 1).max() < 1e-4
+
+
 def test_deflection_through_a_circle_equals_the_mass_inside(model):
     # Gauss: the closed integral of alpha . n is twice the surface integral of kappa.
     radius, z_source = 45.0, 2.0

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lenshunt.lensing import MassModel, Potentials, deflection, distance_ratio, hessian
+from lenshunt.lensing import MassModel, Potentials, deflection, hessian
+from lenshunt.records.cosmology import distance_ratio
 
 
 def potentials(**values):

@@ -1,7 +1,13 @@
 """The cluster check: do candidates sit where the mass model says that lensing is strong?"""
 
-from lenshunt.cluster.models import mass_models, shown_field
+from lenshunt.cluster.models import centre_of, mass_models, shown_field
 from lenshunt.cluster.products import write_cluster_products
 from lenshunt.cluster.scan import read_candidates
 
-__all__ = ["mass_models", "read_candidates", "shown_field", "write_cluster_products"]
+__all__ = [
+    "centre_of",
+    "mass_models",
+    "read_candidates",
+    "shown_field",
+    "write_cluster_products",
+]

@@ -17,14 +17,14 @@ from regions import (
     RegionVisual,
 )
 
-from lenshunt.lensing import MassModel
+from lenshunt.lensing import LensModel
 
 COLOURS = ("cyan", "magenta", "yellow", "blue", "red")
 VERTEX_ARCSEC = 0.2
 CANDIDATE_RADIUS_ARCSEC = 1.0
 
 
-def _curve_regions(model: MassModel, curve: np.ndarray, colour: str, label: str) -> list[Region]:
+def _curve_regions(model: LensModel, curve: np.ndarray, colour: str, label: str) -> list[Region]:
     """A closed curve as one polygon, an open one (cut by the edge of the field) as lines."""
     spacing = float(np.median(np.hypot(*np.diff(curve, axis=0).T)))
     # Small loops keep every vertex; on long ones DS9 needs no more than one per 0.2".
@@ -40,7 +40,7 @@ def _curve_regions(model: MassModel, curve: np.ndarray, colour: str, label: str)
 
 
 def region_text(
-    models: dict[str, MassModel],
+    models: dict[str, LensModel],
     curves: dict[str, dict[float, list[np.ndarray]]],
     candidates: pd.DataFrame,
 ) -> str:

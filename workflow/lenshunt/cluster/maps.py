@@ -6,12 +6,12 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from lenshunt.lensing import MassModel, hessian
+from lenshunt.lensing import LensModel
 
 PIXEL_SCALE_ARCSEC = 0.2
 
 
-def tangent_wcs(model: MassModel, half_width_arcsec: float, scale_arcsec: float) -> WCS:
+def tangent_wcs(model: LensModel, half_width_arcsec: float, scale_arcsec: float) -> WCS:
     """TAN projection around the model's reference: North up, East left, square, odd size."""
     size = 2 * round(half_width_arcsec / scale_arcsec) + 1
     wcs = WCS(naxis=2)
@@ -25,11 +25,11 @@ def tangent_wcs(model: MassModel, half_width_arcsec: float, scale_arcsec: float)
     return wcs
 
 
-def lens_maps(model: MassModel, wcs: WCS, z_sources: list[float]) -> dict[str, np.ndarray]:
+def lens_maps(model: LensModel, wcs: WCS, z_sources: list[float]) -> dict[str, np.ndarray]:
     """KAPPA, GAMMA (modulus) and MU (signed) per source redshift, each [y, x] on `wcs`."""
     rows, columns = np.indices(wcs.array_shape)
     x, y = model.tangent(*wcs.pixel_to_world_values(columns, rows))
-    normalised = hessian(model.potentials, x, y)
+    normalised = model.unit_hessian(x, y)
     maps: dict[str, np.ndarray] = {}
     for z_source in z_sources:
         xx, xy, yy = (model.distance_ratio(z_source) * part for part in normalised)
@@ -42,7 +42,7 @@ def lens_maps(model: MassModel, wcs: WCS, z_sources: list[float]) -> dict[str, n
 
 
 def write_lens_maps(
-    models: dict[str, MassModel],
+    models: dict[str, LensModel],
     z_sources: list[float],
     half_width_arcsec: float,
     out: Path | str,

@@ -2,15 +2,37 @@
 
 from lenshunt.config import Cluster, RelicsDataset
 from lenshunt.config.datasets import RelicsField
-from lenshunt.lensing import MassModel, load_mass_model
+from lenshunt.config.root import MassModel as MassModelEntry
+from lenshunt.lensing import LensModel, load_map_model, load_mass_model
 
 
-def mass_models(cluster: Cluster) -> dict[str, MassModel]:
-    """Mass models by their name in the config."""
-    return {
-        name: load_mass_model(m.potentials, m.images, m.members)
-        for name, m in cluster.models.items()
-    }
+def mass_models(cluster: Cluster) -> dict[str, LensModel]:
+    """Mass models by their name in the config, of potentials or of deflection maps."""
+    return {name: _mass_model(name, entry) for name, entry in cluster.models.items()}
+
+
+def _mass_model(name: str, entry: MassModelEntry) -> LensModel:
+    if entry.potentials is not None:
+        return load_mass_model(entry.potentials, entry.images, entry.members)
+    if entry.deflection_x is None or entry.deflection_y is None or entry.z_lens is None:
+        raise ValueError(
+            f"mass model {name}: it needs `potentials`, or `deflection_x`, `deflection_y` and "
+            "`z_lens`"
+        )
+    return load_map_model(
+        entry.deflection_x,
+        entry.deflection_y,
+        entry.z_lens,
+        entry.images,
+        entry.members,
+        entry.kappa,
+    )
+
+
+def centre_of(model: LensModel, reference: LensModel) -> tuple[float, float]:
+    """(x, y) arcsec in `model` of the reference position of another: teams choose their own."""
+    x, y = model.tangent(reference.ra0, reference.dec0)
+    return float(x), float(y)
 
 
 def shown_field(cluster: Cluster, dataset: RelicsDataset | None) -> RelicsField | None:

@@ -8,9 +8,10 @@ import pandas as pd
 from lenshunt.cluster.scan import matching_magnitude
 from lenshunt.cluster.significance import magnitude_strata, matched_subsets, p_value
 from lenshunt.lensing import (
-    MassModel,
+    LensModel,
     curve_length,
     distance_to_curves,
+    effective_einstein_radius,
     image_plane_rms,
     predicted_images,
 )
@@ -21,16 +22,7 @@ Curves = dict[float, list[np.ndarray]]
 RECOVERY_ARCSEC = 2.0
 
 
-def einstein_radius(curve: np.ndarray) -> float:
-    """Arcsec: pi theta_E^2 is the area inside a closed critical curve [n, 2]; NaN for an open."""
-    if not np.array_equal(curve[0], curve[-1]):
-        return float("nan")
-    x, y = curve.T
-    area = 0.5 * abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
-    return float(np.sqrt(area / np.pi))
-
-
-def model_numbers(model: MassModel, curves: Curves) -> dict[str, Any]:
+def model_numbers(model: LensModel, curves: Curves) -> dict[str, Any]:
     """Image-plane RMS in total and by system, and the size of the critical curves."""
     predicted = predicted_images(model)
     total, by_system = image_plane_rms(predicted)
@@ -39,7 +31,7 @@ def model_numbers(model: MassModel, curves: Curves) -> dict[str, Any]:
     return {
         "citation": model.citation,
         "z_lens": model.z_lens,
-        "n_potentials": len(model.potentials),
+        "made_of": model.description,
         "n_images": len(predicted),
         "n_images_not_made_by_model": int(np.isnan(predicted["residual"]).sum()),
         "n_systems": len(by_system),
@@ -57,14 +49,14 @@ def model_numbers(model: MassModel, curves: Curves) -> dict[str, Any]:
             f"{z:g}": {
                 "n_curves": len(lines),
                 "length_arcsec": float(sum(curve_length(line) for line in lines)),
-                "einstein_radius_arcsec": einstein_radius(lines[0]) if lines else float("nan"),
+                "einstein_radius_arcsec": effective_einstein_radius(model, lines, z),
             }
             for z, lines in curves.items()
         },
     }
 
 
-def places_in_model(scanned: pd.DataFrame, model: MassModel, curves: Curves) -> pd.DataFrame:
+def places_in_model(scanned: pd.DataFrame, model: LensModel, curves: Curves) -> pd.DataFrame:
     """Where objects lie in the lens, one row per object of `scanned` (needs ra, dec).
 
     distance_arcsec : to the nearest critical curve of any z_s
@@ -86,7 +78,7 @@ def places_in_model(scanned: pd.DataFrame, model: MassModel, curves: Curves) -> 
     return places
 
 
-def _near_images(model: MassModel, scanned: pd.DataFrame) -> np.ndarray:
+def _near_images(model: LensModel, scanned: pd.DataFrame) -> np.ndarray:
     """[image, object] bool: the object lies within RECOVERY_ARCSEC of the published image."""
     x, y = model.tangent(scanned["ra"].to_numpy(), scanned["dec"].to_numpy())
     u, v = model.tangent(np.asarray(model.images["ra"]), np.asarray(model.images["dec"]))
@@ -97,7 +89,7 @@ def candidate_numbers(
     scanned: pd.DataFrame,
     chosen: np.ndarray,
     places: pd.DataFrame,
-    model: MassModel,
+    model: LensModel,
     random_catalogues: int,
     seed: int,
 ) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from astropy.table import Table
 
 from lenshunt.cluster.ds9 import region_text, write_regions
 from lenshunt.cluster.maps import write_lens_maps
-from lenshunt.cluster.models import mass_models, shown_field
+from lenshunt.cluster.models import centre_of, mass_models, shown_field
 from lenshunt.cluster.numbers import Curves, candidate_numbers, model_numbers, places_in_model
 from lenshunt.cluster.scan import no_candidates, read_candidates
 from lenshunt.config import Cluster, RelicsDataset
-from lenshunt.lensing import MassModel, critical_curves, write_ecsv
+from lenshunt.lensing import LensModel, critical_curves, write_ecsv
 
 #: The curves of the whole core, and of every member that could have been scanned.
 HALF_WIDTH_MIN_ARCSEC = 60.0
@@ -23,7 +23,7 @@ HALF_WIDTH_MAX_ARCSEC = 120.0
 MAP_HALF_WIDTH_ARCSEC = 60.0
 
 
-def _half_width(model: MassModel, scanned: pd.DataFrame | None) -> float:
+def _half_width(model: LensModel, scanned: pd.DataFrame | None) -> float:
     """Arcsec: half side of the square in which critical curves are searched."""
     if scanned is None or not len(scanned):
         return HALF_WIDTH_MIN_ARCSEC
@@ -66,7 +66,7 @@ def _candidate_table(parts: list[pd.DataFrame], meta: dict[str, Any]) -> Table:
 
 
 def _rows_of_candidates(
-    name: str, candidates: pd.DataFrame, model: MassModel, curves: Curves
+    name: str, candidates: pd.DataFrame, model: LensModel, curves: Curves
 ) -> pd.DataFrame:
     places = places_in_model(candidates, model, curves)
     rows = pd.concat([candidates.reset_index(drop=True), places.reset_index(drop=True)], axis=1)
@@ -109,9 +109,13 @@ def write_cluster_products(
     }
     curves: dict[str, Curves] = {}
     rows: list[pd.DataFrame] = []
+    reference = next(iter(models.values()))
+    half = _half_width(reference, scanned)
     for label, model in models.items():
-        half = _half_width(model, scanned)
-        curves[label] = {z: critical_curves(model, z, half) for z in cluster.z_sources}
+        centre = centre_of(model, reference)
+        curves[label] = {
+            z: critical_curves(model, z, half, centre=centre) for z in cluster.z_sources
+        }
         entry = model_numbers(model, curves[label])
         entry["candidates"] = None
         if scanned is not None:

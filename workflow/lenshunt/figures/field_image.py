@@ -11,14 +11,14 @@ from astropy.visualization import make_lupton_rgb
 from astropy.wcs import WCS, FITSFixedWarning
 
 from lenshunt.config.datasets import RelicsField
-from lenshunt.lensing import MassModel
+from lenshunt.lensing import LensModel
 from lenshunt.records import filter_named
 
 #: Larger images are averaged down: print resolves no more.
 SIDE_MAX_PX = 1400
 
 
-def blank_wcs(model: MassModel, half_width_arcsec: float, scale_arcsec: float = 0.1) -> WCS:
+def blank_wcs(model: LensModel, half_width_arcsec: float, scale_arcsec: float = 0.1) -> WCS:
     """TAN WCS of an empty square around the model, North up and East left."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
@@ -31,7 +31,7 @@ def blank_wcs(model: MassModel, half_width_arcsec: float, scale_arcsec: float = 
     return wcs
 
 
-def _cut(path: Path, model: MassModel, half_width_arcsec: float) -> tuple[np.ndarray, WCS]:
+def _cut(path: Path, model: LensModel, half_width_arcsec: float) -> tuple[np.ndarray, WCS]:
     """The square around the model of the first image of a FITS file, averaged down for print."""
     with fits.open(path) as hdus:
         image = next((hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2), None)
@@ -87,7 +87,7 @@ def _scaled(image: np.ndarray) -> np.ndarray:
 
 
 def field_rgb(
-    field: RelicsField, model: MassModel, half_width_arcsec: float
+    field: RelicsField, model: LensModel, half_width_arcsec: float
 ) -> tuple[WCS, np.ndarray]:
     """WCS and [y, x, 3] uint8 image (Lupton et al. 2004) around the mass model.
 

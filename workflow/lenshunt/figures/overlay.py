@@ -8,32 +8,35 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from astropy.visualization.wcsaxes import WCSAxes
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lenshunt.cluster import mass_models, read_candidates, shown_field
+from lenshunt.cluster import centre_of, mass_models, read_candidates, shown_field
 from lenshunt.config import Cluster, RelicsDataset
+from lenshunt.figures.caustic_inset import (
+    CLUSTER_CURVE_ARCSEC,
+    LINE_STYLES,
+    Curves,
+    draw_caustics,
+    system_style,
+)
 from lenshunt.figures.field_image import blank_wcs, field_rgb
+from lenshunt.figures.labels import draw_labels
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
-from lenshunt.lensing import MassModel, caustics, critical_curves, curve_length, mean_source
+from lenshunt.lensing import LensModel, critical_curves, curve_length
+from lenshunt.records.cosmology import arcsec_per_kpc
 
 MARGIN_ARCSEC = 6.0
 SCALE_BAR_ARCSEC = 10.0
-#: Caustics of single members would fill the inset; only those of curves longer than this.
-CLUSTER_CURVE_ARCSEC = 8.0
-LINE_STYLES = ("-", "--", ":", "-.")
-SYMBOLS = ("o", "s", "D", "^", "v", "P", "X")
+LABEL_POINTS = 4.5
 # Bright on a dark sky, from the same palette; the blank page takes the dark ones.
 ON_SKY = ("#56B4E9", "#F0E442", "#E69F00", "#CC79A7", "#009E73")
 ON_PAPER = (COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[3], COLOURS[4])
 CANDIDATE = "#7CFC00"
 
-Curves = dict[str, dict[float, list[np.ndarray]]]
 
-
-def _half_width(model: MassModel, curves: Curves) -> float:
+def _half_width(model: LensModel, curves: dict[float, list[np.ndarray]]) -> float:
     """Arcsec: half side of a square that holds the cluster's curves and all published images."""
-    reach = [np.abs(lines[0]).max() for by_z in curves.values() for lines in by_z.values() if lines]
+    reach = [float(np.abs(lines[0]).max()) for lines in curves.values() if lines]
     if len(model.images):
         x, y = model.tangent(np.asarray(model.images["ra"]), np.asarray(model.images["dec"]))
         reach.append(max(np.abs(x).max(), np.abs(y).max()))
@@ -41,7 +44,7 @@ def _half_width(model: MassModel, curves: Curves) -> float:
 
 
 def _plot_curves(
-    axes: WCSAxes, models: dict[str, MassModel], curves: Curves, colours: tuple[str, ...]
+    axes: WCSAxes, models: dict[str, LensModel], curves: Curves, colours: tuple[str, ...]
 ) -> None:
     for style, (name, model) in zip(LINE_STYLES * len(models), models.items(), strict=False):
         for colour, lines in zip(colours * 9, curves[name].values(), strict=False):
@@ -55,33 +58,28 @@ def _plot_curves(
                 )
 
 
-def _plot_images(axes: WCSAxes, model: MassModel, ink: str) -> None:
+def _plot_images(axes: WCSAxes, model: LensModel, ink: str) -> None:
     """Published multiple images: one symbol and colour per system, labelled with its number."""
+    if len(model.images) == 0:
+        return
     system = np.asarray(model.images["system"]).astype(str)
     for index, name in enumerate(dict.fromkeys(system)):
         own = model.images[system == name]
-        colour = plt.get_cmap("tab20")(index % 20)
+        symbol, colour = system_style(index)
         axes.scatter(
             own["ra"],
             own["dec"],
             transform=axes.get_transform("icrs"),
-            marker=SYMBOLS[index % len(SYMBOLS)],
+            marker=symbol,
             s=9,
             facecolors=[colour],
             edgecolors=ink,
             linewidths=0.4,
             zorder=4,
         )
-        for ra, dec, label in zip(own["ra"], own["dec"], own["image"], strict=True):
-            axes.annotate(
-                str(label),
-                axes.wcs.world_to_pixel_values(ra, dec),
-                xytext=(2.5, 2.5),
-                textcoords="offset points",
-                fontsize=4.5,
-                color=ink,
-                zorder=5,
-            )
+    places = axes.wcs.world_to_pixel_values(model.images["ra"], model.images["dec"])
+    labels = [str(label) for label in model.images["image"]]
+    draw_labels(axes, np.column_stack(places), labels, [ink] * len(labels), LABEL_POINTS)
 
 
 def _plot_candidates(axes: WCSAxes, candidates: pd.DataFrame, ink: str) -> None:
@@ -97,7 +95,7 @@ def _plot_candidates(axes: WCSAxes, candidates: pd.DataFrame, ink: str) -> None:
     )
 
 
-def _scale_bar_and_compass(axes: WCSAxes, model: MassModel, half_width: float, ink: str) -> None:
+def _scale_bar_and_compass(axes: WCSAxes, model: LensModel, half_width: float, ink: str) -> None:
     """Drawn through the WCS, so that both hold for images of any orientation."""
 
     def pixel(x: float, y: float) -> np.ndarray:
@@ -107,11 +105,12 @@ def _scale_bar_and_compass(axes: WCSAxes, model: MassModel, half_width: float, i
     length = np.hypot(*(right - left)) / (axes.get_xlim()[1] - axes.get_xlim()[0])
     axes.plot([0.04, 0.04 + length], [0.04, 0.04], transform=axes.transAxes, color=ink, lw=1.5)
     text = {"transform": axes.transAxes, "color": ink, "fontsize": 7, "ha": "center"}
-    axes.text(0.04 + length / 2, 0.05, f'{SCALE_BAR_ARCSEC:.0f}"', **text)
-    origin = np.array([0.13, 0.86])
+    kpc = SCALE_BAR_ARCSEC / arcsec_per_kpc(model.z_lens)
+    axes.text(0.04 + length / 2, 0.05, f'{SCALE_BAR_ARCSEC:.0f}" = {kpc:.0f} kpc', **text)
+    origin = np.array([0.09, 0.91])
     for name, (x, y) in {"N": (0.0, 1.0), "E": (-1.0, 0.0)}.items():
         step = pixel(x, y) - pixel(0.0, 0.0)
-        tip = origin + 0.07 * step / np.hypot(*step)
+        tip = origin + 0.045 * step / np.hypot(*step)
         axes.annotate(
             "",
             tip,
@@ -119,59 +118,12 @@ def _scale_bar_and_compass(axes: WCSAxes, model: MassModel, half_width: float, i
             xycoords="axes fraction",
             arrowprops={"arrowstyle": "->", "color": ink, "lw": 1.0, "shrinkA": 0, "shrinkB": 0},
         )
-        axes.text(*(origin + 0.093 * step / np.hypot(*step)), name, va="center", **text)
-
-
-def _inset_corner(axes: WCSAxes, model: MassModel) -> tuple[float, float, float, float]:
-    """Where the inset hides fewer images: lower or upper right, in fractions of the axes."""
-    low, high = (0.63, 0.02, 0.35, 0.2), (0.63, 0.78, 0.35, 0.2)
-    if len(model.images) == 0:
-        return low
-    places = axes.wcs.world_to_pixel_values(model.images["ra"], model.images["dec"])
-    x, y = axes.transAxes.inverted().transform(axes.transData.transform(np.array(places).T)).T
-    right = x > low[0]
-    hidden = [np.sum(right & (y > box[1]) & (y < box[1] + box[3])) for box in (low, high)]
-    return low if hidden[0] <= hidden[1] else high
-
-
-def _plot_caustics(
-    inset: Axes, models: dict[str, MassModel], curves: Curves, colours: tuple[str, ...], ink: str
-) -> None:
-    """Source plane: the sources of the first model, and the caustics of every model."""
-    extent = []
-    for style, (label, model) in zip(LINE_STYLES * len(models), models.items(), strict=False):
-        for colour, (z, lines) in zip(colours * 9, curves[label].items(), strict=False):
-            large = [line for line in lines if curve_length(line) > CLUSTER_CURVE_ARCSEC]
-            for index, line in enumerate(caustics(model, large, z)):
-                inset.plot(*line.T, color=colour, linestyle=style, linewidth=0.6)
-                # Group members drag their own caustics far out; the cluster's sets the frame.
-                extent += [line] if index == 0 else []
-    model = next(iter(models.values()))
-    system = np.asarray(model.images["system"]).astype(str)
-    for index, name in enumerate(dict.fromkeys(system)):
-        own = model.images[system == name]
-        x, y = model.tangent(np.asarray(own["ra"]), np.asarray(own["dec"]))
-        source = mean_source(model, x, y, float(own["z"][0]))
-        extent.append(np.array([source]))
-        tint = plt.get_cmap("tab20")(index % 20)
-        inset.plot(*source, SYMBOLS[index % len(SYMBOLS)], ms=2, color=tint)
-    if extent:
-        points = np.concatenate(extent)
-        (left, bottom), (right, top) = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
-        inset.set(xlim=(left, right), ylim=(bottom, top + 0.25 * (top - bottom)))
-        inset.plot([left + 1, left + 6], [bottom + 1, bottom + 1], color=ink, linewidth=1)
-        inset.text(left + 6.5, bottom + 1, '5"', color=ink, fontsize=6, va="center")
-    inset.set_aspect("equal", adjustable="box")
-    inset.set(xticks=[], yticks=[], facecolor="black" if ink == "white" else "white")
-    title = "source plane, North up: caustics, sources"
-    inset.text(0.03, 0.97, title, transform=inset.transAxes, color=ink, fontsize=6, va="top")
-    for spine in inset.spines.values():
-        spine.set(visible=True, edgecolor=ink, linewidth=0.6)
+        axes.text(*(origin + 0.06 * step / np.hypot(*step)), name, va="center", **text)
 
 
 def _legend(
     axes: WCSAxes,
-    models: dict[str, MassModel],
+    models: dict[str, LensModel],
     redshifts: list[float],
     colours: tuple[str, ...],
     candidate_ink: str | None,
@@ -262,9 +214,10 @@ def draw_overlay(
     models = mass_models(cluster)
     model = next(iter(models.values()))
     curves: Curves = {
-        label: {z: critical_curves(m, z) for z in cluster.z_sources} for label, m in models.items()
+        label: {z: critical_curves(m, z, centre=centre_of(m, model)) for z in cluster.z_sources}
+        for label, m in models.items()
     }
-    half_width = _half_width(model, curves)
+    half_width = _half_width(model, curves[next(iter(models))])
     field = shown_field(cluster, dataset)
     if field is None:
         wcs, rgb = blank_wcs(model, half_width), None
@@ -284,17 +237,17 @@ def draw_overlay(
         axes.coords[0].set_axislabel("RA (ICRS)")
         axes.coords[1].set_axislabel("Dec (ICRS)")
         _plot_curves(axes, models, curves, colours)
-        _plot_images(axes, model, ink)
         if candidates is not None:
             table = read_candidates(candidates)
             table = table[table["probability_calibrated"] >= cluster.probability_min]
             _plot_candidates(axes, table, candidate_ink)
         _scale_bar_and_compass(axes, model, half_width, ink)
-        corner = _inset_corner(axes, model)
-        inset = axes.inset_axes(corner, axes_class=Axes, zorder=10)
-        _plot_caustics(inset, models, curves, colours, ink)
         shown = candidate_ink if candidates is not None else None
         _legend(axes, models, list(cluster.z_sources), colours, shown, cluster.probability_min)
         axes.set_title(f"{name}\n{_summary(json.loads(Path(numbers).read_text()))}")
+        # Labels and the inset look for free places: only in the final layout are these known.
+        figure.draw_without_rendering()
+        _plot_images(axes, model, ink)
+        draw_caustics(axes, models, curves, colours, ink)
         save(figure, out)
         plt.close(figure)

@@ -3,6 +3,9 @@
 Kassiola & Kovner 1993 (ApJ 417, 450), section 4.1; Eliasdottir et al. 2007 (arXiv:0710.5636),
 appendix A. The dPIE is a cored pseudo-isothermal ellipsoid minus one with core r_cut, elliptical
 in mass. Everything here is normalised to D_LS / D_S = 1; a source redshift only scales it.
+
+Parameters and points may be numpy arrays, or torch tensors (`torch_potentials`): the formulas are
+the same, and with tensors they have gradients.
 """
 
 from collections.abc import Callable
@@ -11,16 +14,18 @@ from dataclasses import dataclass, fields
 import numpy as np
 from astropy.constants import c as speed_of_light
 
+from lenshunt.lensing.arrays import Array, module_of, points_like
+
 ARCSEC_PER_RADIAN = 180.0 * 3600.0 / np.pi
 C_KM_S = speed_of_light.to_value("km/s")
 
-# Below this the closed form loses digits (it divides by sqrt(eps)); the deflection of a rounder
-# potential differs from that of this one by a relative 1e-7.
-EPS_MIN = 1e-7
+# The round limit of the closed form is 0 / 0; the deflection of a rounder potential differs from
+# that of this one by a relative 1e-10.
+EPS_MIN = 1e-10
 # Points times potentials evaluated at once: temporaries stay in the cache.
 BLOCK = 1 << 15
 
-Arrays = tuple[np.ndarray, ...]
+Arrays = tuple[Array, ...]
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,13 @@ class Potentials:
     """
 
     name: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    ellipticity: np.ndarray
-    angle_deg: np.ndarray
-    core: np.ndarray
-    cut: np.ndarray
-    sigma_km_s: np.ndarray
+    x: Array
+    y: Array
+    ellipticity: Array
+    angle_deg: Array
+    core: Array
+    cut: Array
+    sigma_km_s: Array
 
     def __post_init__(self) -> None:
         for name, good, rule in (
@@ -50,8 +55,8 @@ class Potentials:
             ("ellipticity", (self.ellipticity >= 0) & (self.ellipticity < 1), "0 <= e < 1"),
             ("sigma_km_s", self.sigma_km_s >= 0, "sigma >= 0"),
         ):
-            if not np.all(good):
-                index = int(np.argmin(good))
+            if not good.all():
+                index = int(np.argmin(good if isinstance(good, np.ndarray) else good.cpu().numpy()))
                 value = getattr(self, name)[index]
                 raise ValueError(f"potential {self.name[index]}: {name} is {value}, need {rule}")
 
@@ -63,83 +68,108 @@ class Potentials:
         return Potentials(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @property
-    def b0(self) -> np.ndarray:
+    def b0(self) -> Array:
         """[potential] arcsec: 6 pi (sigma / c)^2; Lenstool's v_disp is not the stellar one."""
         return 6.0 * np.pi * (self.sigma_km_s / C_KM_S) ** 2 * ARCSEC_PER_RADIAN
 
     @property
-    def eps(self) -> np.ndarray:
+    def eps(self) -> Array:
         """[potential]: (a - b) / (a + b), Kassiola & Kovner's ellipticity."""
         e = self.ellipticity
         # (1 - sqrt(1 - e^2)) / e, in the form without cancellation at small e.
-        return np.maximum(e / (1.0 + np.sqrt(1.0 - e**2)), EPS_MIN)
+        return module_of(e).clip(e / (1.0 + (1.0 - e**2) ** 0.5), EPS_MIN, None)
 
 
-def _ellipse_terms(x: np.ndarray, y: np.ndarray, core: np.ndarray, eps: np.ndarray) -> Arrays:
-    """Numerator and denominator of Kassiola & Kovner's I'_1/2, and sqrt(core^2 + r_em^2).
+def _shared(x: Array, below: Array, eps: Array) -> Arrays:
+    """What both radii of a dPIE share: x^2, y / (1 - eps), r_em^2 and (2 x / (1 + eps))^2."""
+    x_2 = x * x
+    stretched = below / (1.0 - eps)
+    flat = x_2 * (1.0 / (1.0 + eps) ** 2)
+    return x_2, stretched, flat + stretched * stretched, 4.0 * flat
 
-    For y <= 0 both have a positive imaginary part: no zero on the way, no branch of the
-    logarithm to choose.
+
+def _ratio(shared: Arrays, below: Array, radius: Array, eps: Array, root: Array) -> Arrays:
+    """Of Kassiola & Kovner's I'_1/2 = N / D, N = q x + i n and D = x + i d, what all need.
+
+    below : -|y|. There n and d are positive: no zero on the way, no branch of the logarithm.
+    Returns s = sqrt(radius^2 + r_em^2), n, d, |D|^2 and (|N|^2 - |D|^2) / sqrt(eps). The round
+    limit divides by sqrt(eps), so every difference that vanishes with eps is written out without
+    it: float32 keeps its digits.
     """
-    q = (1.0 - eps) / (1.0 + eps)
-    root = np.sqrt(eps)
-    s = np.sqrt(core**2 + (x / (1.0 + eps)) ** 2 + (y / (1.0 - eps)) ** 2)
-    return q * x, 2.0 * root * s - y / q, x, 2.0 * root * core - y, s
+    x_2, stretched, r_2, lean = shared
+    s = module_of(r_2).sqrt(radius * radius + r_2)
+    d = 2.0 * root * radius - below
+    difference = (s - radius) - root * stretched
+    excess = 4.0 * difference * (root * (s + radius) - stretched) - root * lean
+    return s, 2.0 * root * s - (1.0 + eps) * stretched, d, x_2 + d * d, excess
 
 
-def _local_deflection(x: np.ndarray, y: np.ndarray, p: Potentials) -> Arrays:
+def _local_deflection(x: Array, y: Array, p: Potentials) -> Arrays:
     """Deflection in the frame of each potential: [potential, point] -> the same shape twice."""
+    xp = module_of(x)
     eps, core, cut = p.eps[:, None], p.core[:, None], p.cut[:, None]
-    below = -np.abs(y)
+    q, root = (1.0 - eps) / (1.0 + eps), xp.sqrt(eps)
+    # The side of the axis as a factor, not a modulus: y = 0 keeps its derivative.
+    side = 1.0 - 2.0 * (y > 0)
+    below = side * y
+    shared = _shared(x, below, eps)
+    lever = shared[1] * (2.0 * root / (1.0 + eps))
     parts = []
     for radius in (core, cut):
-        n_re, n_im, d_re, d_im, _ = _ellipse_terms(x, below, radius, eps)
-        # Real and imaginary part, and squared modulus, of numerator / denominator.
-        modulus = d_re**2 + d_im**2
-        re, im = (n_re * d_re + n_im * d_im) / modulus, (n_im * d_re - n_re * d_im) / modulus
-        parts.append((re, im, re**2 + im**2))
+        s, n, d, modulus, excess = _ratio(shared, below, radius, eps, root)
+        # N conj(D) / |D|^2: its real part, and its imaginary part over sqrt(eps).
+        inverse = 1.0 / modulus
+        re = (q * shared[0] + n * d) * inverse
+        im = 2.0 * x * (s - q * radius - lever) * inverse
+        parts.append((re, im, root * excess * inverse))
     (c_re, c_im, c_2), (t_re, t_im, t_2) = parts
     # Both ratios lie within 90 degrees of the real axis, so their quotient needs no unwrapping.
-    angle = np.arctan2(c_im * t_re - c_re * t_im, c_re * t_re + c_im * t_im)
-    scale = p.b0[:, None] * cut / (cut - core) * (1.0 - eps**2) / (2.0 * np.sqrt(eps))
-    return scale * angle, np.sign(y) * 0.5 * scale * np.log(c_2 / t_2)
+    angle = xp.arctan2(root * (c_im * t_re - c_re * t_im), c_re * t_re + eps * (c_im * t_im))
+    scale = p.b0[:, None] * cut / (cut - core) * (1.0 - eps**2) / (2.0 * root)
+    return scale * angle, -0.5 * scale * (side * xp.log1p((c_2 - t_2) / (1.0 + t_2)))
 
 
-def _local_hessian(x: np.ndarray, y: np.ndarray, p: Potentials) -> Arrays:
+def _local_hessian(x: Array, y: Array, p: Potentials) -> Arrays:
     """Second derivatives xx, xy, yy of the lensing potential in the frame of each potential."""
+    xp = module_of(x)
     eps, core, cut = p.eps[:, None], p.core[:, None], p.cut[:, None]
-    q, root = (1.0 - eps) / (1.0 + eps), np.sqrt(eps)
-    below = -np.abs(y)
-    re = np.zeros(np.broadcast_shapes(x.shape, eps.shape))
-    im, inverse = np.zeros_like(re), np.zeros_like(re)
-    for sign, radius in ((1.0, core), (-1.0, cut)):
-        n_re, n_im, d_re, d_im, s = _ellipse_terms(x, below, radius, eps)
-        slope = 2.0 * root * x / ((1.0 + eps) ** 2 * s)
-        numerator, denominator = n_re**2 + n_im**2, d_re**2 + d_im**2
-        re += sign * ((q * n_re + slope * n_im) / numerator - d_re / denominator)
-        im += sign * ((slope * n_re - q * n_im) / numerator + d_im / denominator)
-        inverse += sign / s
+    q, root, squeeze = (1.0 - eps) / (1.0 + eps), xp.sqrt(eps), 2.0 / (1.0 + eps) ** 2
+    below = -xp.abs(y)
+    shared = _shared(x, below, eps)
+    bend = squeeze * q * shared[0]
+    # d log(N / D) / dx over sqrt(eps), core minus cut: real part re (over x), imaginary part im.
+    parts = []
+    for radius in (core, cut):
+        s, n, d, modulus, excess = _ratio(shared, below, radius, eps, root)
+        inverse = 1.0 / s
+        both = 1.0 / ((modulus + root * excess) * modulus)
+        im = (bend * inverse + 2.0 * (radius - q * s)) * modulus + excess * d
+        re = squeeze * (n * inverse - 2.0 * root) * modulus - excess
+        parts.append((re * both, im * both, inverse))
+    (c_re, c_im, c_inverse), (t_re, t_im, t_inverse) = parts
     b = p.b0[:, None] * cut / (cut - core)
-    scale = b * (1.0 - eps**2) / (2.0 * root)
-    xx = scale * im
+    scale = 0.5 * b * (1.0 - eps**2)
+    xx = scale * (c_im - t_im)
     # kappa = b / 2 [1 / sqrt(core^2 + r_em^2) - 1 / sqrt(cut^2 + r_em^2)], and yy = 2 kappa - xx.
-    return xx, np.sign(y) * scale * re, b * inverse - xx
+    yy = b * (c_inverse - t_inverse) - xx
+    return xx, scale * (xp.sign(y) * x * (c_re - t_re)), yy
 
 
-def _offsets(p: Potentials, x: np.ndarray, y: np.ndarray) -> Arrays:
-    angle = np.radians(p.angle_deg)[:, None]
-    cos, sin = np.cos(angle), np.sin(angle)
+def _offsets(p: Potentials, x: Array, y: Array) -> Arrays:
+    xp = module_of(x)
+    angle = p.angle_deg[:, None] * (np.pi / 180.0)
+    cos, sin = xp.cos(angle), xp.sin(angle)
     dx, dy = x[None, :] - p.x[:, None], y[None, :] - p.y[:, None]
     return cos * dx + sin * dy, cos * dy - sin * dx, cos, sin
 
 
-def _deflection_block(p: Potentials, x: np.ndarray, y: np.ndarray) -> Arrays:
+def _deflection_block(p: Potentials, x: Array, y: Array) -> Arrays:
     u, v, cos, sin = _offsets(p, x, y)
     au, av = _local_deflection(u, v, p)
     return (cos * au - sin * av).sum(axis=0), (sin * au + cos * av).sum(axis=0)
 
 
-def _hessian_block(p: Potentials, x: np.ndarray, y: np.ndarray) -> Arrays:
+def _hessian_block(p: Potentials, x: Array, y: Array) -> Arrays:
     u, v, cos, sin = _offsets(p, x, y)
     uu, uv, vv = _local_hessian(u, v, p)
     xx = cos**2 * uu - 2 * cos * sin * uv + sin**2 * vv
@@ -149,25 +179,33 @@ def _hessian_block(p: Potentials, x: np.ndarray, y: np.ndarray) -> Arrays:
 
 
 def _in_blocks(
-    function: Callable[[Potentials, np.ndarray, np.ndarray], Arrays],
+    function: Callable[[Potentials, Array, Array], Arrays],
     p: Potentials,
-    x: np.ndarray | float,
-    y: np.ndarray | float,
+    x: Array | float,
+    y: Array | float,
 ) -> Arrays:
-    """Evaluate at points of any shape, a block at a time, so that memory stays small."""
-    x, y = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
-    flat_x, flat_y = x.ravel(), y.ravel()
-    step = max(1, BLOCK // max(1, len(p)))
-    starts = range(0, max(1, flat_x.size), step)
+    """Evaluate at points of any shape, a block at a time, so that memory stays small.
+
+    Tensors go in one piece: a GPU wants it so, and gradients keep every block in memory anyway.
+    """
+    x, y = points_like(x, y, p.x)
+    shape = x.shape
+    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+    count = flat_x.shape[0]
+    step = max(1, BLOCK // max(1, len(p))) if module_of(x) is np else max(1, count)
+    starts = range(0, max(1, count), step)
     blocks = [function(p, flat_x[i : i + step], flat_y[i : i + step]) for i in starts]
-    return tuple(np.concatenate(part).reshape(x.shape) for part in zip(*blocks, strict=True))
+    return tuple(
+        (part[0] if len(part) == 1 else np.concatenate(part)).reshape(shape)
+        for part in zip(*blocks, strict=True)
+    )
 
 
-def deflection(p: Potentials, x: np.ndarray | float, y: np.ndarray | float) -> Arrays:
+def deflection(p: Potentials, x: Array | float, y: Array | float) -> Arrays:
     """Deflection (alpha_x, alpha_y) in arcsec at D_LS / D_S = 1; x, y any shape, arcsec."""
     return _in_blocks(_deflection_block, p, x, y)
 
 
-def hessian(p: Potentials, x: np.ndarray | float, y: np.ndarray | float) -> Arrays:
+def hessian(p: Potentials, x: Array | float, y: Array | float) -> Arrays:
     """Derivatives (psi_xx, psi_xy, psi_yy) of the lensing potential at D_LS / D_S = 1."""
     return _in_blocks(_hessian_block, p, x, y)

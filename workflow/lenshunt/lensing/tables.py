@@ -1,5 +1,6 @@
-"""Mass models as ECSV tables, and the one function that reads either format."""
+"""Mass models from files: Lenstool's, ECSV tables of potentials, or deflection maps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from lenshunt.lensing.lenstool import (
     read_members,
     with_units,
 )
+from lenshunt.lensing.map_model import MapModel, map_model
 from lenshunt.lensing.mass_model import MassModel
+from lenshunt.raw.deflection_maps import read_deflection_maps
 
 #: Column of potentials.ecsv -> field of Potentials.
 POTENTIAL_COLUMNS = {
@@ -79,6 +82,23 @@ def _read_potentials(path: Path) -> MassModel:
     )
 
 
+def _read_images(path: Path, redshifts: dict[str, float]) -> Table:
+    """Multiple images: ECSV, or a Lenstool arcs file with `redshifts` for the free systems."""
+    if path.suffix != ".ecsv":
+        return read_arcs(path, redshifts)
+    table = _read_ecsv(path, IMAGE_COLUMNS)
+    for name in ("image", "system"):
+        table[name] = table[name].astype(str)
+    return table
+
+
+def _read_member_table(path: Path | str | None) -> Table | None:
+    if path is None:
+        return None
+    ecsv = Path(path).suffix == ".ecsv"
+    return _read_ecsv(Path(path), MEMBER_COLUMNS) if ecsv else read_members(path)
+
+
 def load_mass_model(
     potentials: Path | str, images: Path | str, members: Path | str | None = None
 ) -> MassModel:
@@ -91,23 +111,28 @@ def load_mass_model(
     potentials, images = Path(potentials), Path(images)
     lenstool = potentials.suffix != ".ecsv"
     model = read_lenstool(potentials) if lenstool else _read_potentials(potentials)
-    if images.suffix == ".ecsv":
-        image_table = _read_ecsv(images, IMAGE_COLUMNS)
-        for name in ("image", "system"):
-            image_table[name] = image_table[name].astype(str)
-    else:
-        image_table = read_arcs(images, fitted_redshifts(potentials) if lenstool else {})
-    member_table = None
-    if members is not None:
-        ecsv = Path(members).suffix == ".ecsv"
-        member_table = _read_ecsv(Path(members), MEMBER_COLUMNS) if ecsv else read_members(members)
-    return MassModel(
-        model.name,
-        model.potentials,
-        model.ra0,
-        model.dec0,
-        model.z_lens,
-        image_table,
-        member_table,
-        model.citation,
+    return replace(
+        model,
+        images=_read_images(images, fitted_redshifts(potentials) if lenstool else {}),
+        members=_read_member_table(members),
     )
+
+
+def load_map_model(
+    deflection_x: Path | str,
+    deflection_y: Path | str,
+    z_lens: float,
+    images: Path | str,
+    members: Path | str | None = None,
+    kappa: Path | str | None = None,
+) -> MapModel:
+    """Mass model of deflection maps at D_LS / D_S = 1, with the multiple images to test it.
+
+    deflection_x, deflection_y : FITS maps in arcsec; kappa : the deflections are checked against it
+    images : as in `load_mass_model`; every system needs a redshift, a map has none of its own
+    """
+    maps = read_deflection_maps(
+        str(deflection_x), str(deflection_y), None if kappa is None else str(kappa)
+    )
+    table, galaxies = _read_images(Path(images), {}), _read_member_table(members)
+    return map_model(Path(deflection_x).stem, maps, z_lens, table, galaxies)
