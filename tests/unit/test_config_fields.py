@@ -105,6 +105,40 @@ def test_an_overlay_shows_a_relics_field_alone():
         check_config(config, {})
 
 
+MAP_MODEL = {"deflection_x": "x.fits", "deflection_y": "y.fits", "z_lens": 0.4, "images": "i"}
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"images": "i"}, r"names neither `potentials` nor `deflection_x`"),
+        ({**MAP_MODEL, "deflection_y": None}, r"deflection_y: missing; a model of maps needs"),
+        ({**MAP_MODEL, "z_lens": None}, r"z_lens: missing; a deflection map does not tell"),
+        ({**MAP_MODEL, "z_lens": 1.5}, r"z_lens: 1\.5, but z_sources has 1\.0, not behind it"),
+        ({**MAP_MODEL, "potentials": "p"}, r"deflection_x: of no use beside `potentials`"),
+        ({"potentials": "p", "images": "i", "z_lens": 0.4}, r"z_lens: of no use beside"),
+    ],
+)
+def test_a_mass_model_is_of_potentials_or_of_maps(model, message):
+    values = {
+        "grids": GRIDS,
+        "datasets": {"mine": FIELD},
+        "clusters": {"c": {"models": {"m": model}}},
+    }
+    with pytest.raises(ConfigError, match=r"clusters\.c\.models\.m[.:] ?" + message):
+        check_config(parse_config(values), {})
+
+
+def test_several_mass_models_of_both_kinds_are_accepted():
+    models = {"lenstool": {"potentials": "p", "images": "i"}, "ltm": MAP_MODEL}
+    check_config(
+        parse_config(
+            {"grids": GRIDS, "datasets": {"mine": FIELD}, "clusters": {"c": {"models": models}}}
+        ),
+        {},
+    )
+
+
 def test_the_keys_of_the_field_reader_are_explained():
     text = (ROOT / "config" / "README.md").read_text()
     for key in ("weight_kind", "first_pixel", "scan_step_arcsec", "deflection_x", "z_source_max"):

@@ -45,6 +45,13 @@ def cutouts(dataset, grid, suffix):
     ]
 
 
+def segments(dataset, grid):
+    """Per-chunk segment files of a data set; none where they are not made."""
+    wanted = CONFIG.segments.enabled and CONFIG.datasets[dataset].role != "pretrain"
+    chunks = chunks_of(dataset) if wanted else []
+    return [f"{R}/segments/{grid}/{dataset}/{chunk}.h5" for chunk in chunks]
+
+
 def shard_index(dataset, grid):
     return f"{R}/shards/{grid}/{dataset}/index.json"
 
@@ -215,7 +222,10 @@ def cluster_candidates(wildcards):
 def cluster_facts(wildcards):
     """Files of the mass models of a cluster."""
     models = CONFIG.clusters[wildcards.cluster].models.values()
-    return [f for m in models for f in (m.potentials, m.images, m.members) if f]
+    maps = ("deflection_x", "deflection_y", "kappa")
+    keys = ("potentials", *maps, "images", "members")
+    files = [getattr(model, key) for model in models for key in keys]
+    return sorted({path for path in files if path})
 
 
 def cluster_field(wildcards):

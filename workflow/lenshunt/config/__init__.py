@@ -37,6 +37,7 @@ from lenshunt.config.root import (
     Pretraining,
     QualityConfig,
     Search,
+    SegmentsConfig,
     SplitConfig,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "QualityConfig",
     "RelicsDataset",
     "Search",
+    "SegmentsConfig",
     "SplitConfig",
     "StampsDataset",
     "TrainingConfig",

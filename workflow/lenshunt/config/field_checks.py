@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lenshunt.config.datasets import FieldDataset, RelicsDataset
-from lenshunt.config.root import Config
+from lenshunt.config.root import Config, MassModel
 
 
 def check_fields(config: Config) -> list[str]:
@@ -99,8 +99,31 @@ def _shared_images(config: Config) -> Iterator[str]:
             )
 
 
+def _mass_model(key: str, model: MassModel, z_sources: list[float]) -> Iterator[str]:
+    maps = {"deflection_x": model.deflection_x, "deflection_y": model.deflection_y}
+    named = [name for name in ("deflection_x", "deflection_y", "kappa") if getattr(model, name)]
+    if model.potentials:
+        for name in [*named, *(["z_lens"] if model.z_lens is not None else [])]:
+            yield f"{key}.{name}: of no use beside `potentials`; name it in a model of its own"
+        return
+    if not named:
+        yield f"{key}: names neither `potentials` nor `deflection_x` and `deflection_y`"
+        return
+    for name, path in maps.items():
+        if not path:
+            yield f"{key}.{name}: missing; a model of maps needs deflection_x and deflection_y"
+    if model.z_lens is None:
+        yield f"{key}.z_lens: missing; a deflection map does not tell the redshift of its lens"
+        return
+    for z_source in z_sources:
+        if z_source <= model.z_lens:
+            yield f"{key}.z_lens: {model.z_lens}, but z_sources has {z_source}, not behind it"
+
+
 def _overlays(config: Config) -> Iterator[str]:
     for name, cluster in config.clusters.items():
+        for label, model in cluster.models.items():
+            yield from _mass_model(f"clusters.{name}.models.{label}", model, cluster.z_sources)
         dataset = config.datasets.get(cluster.dataset or "")
         if dataset is not None and not isinstance(dataset, RelicsDataset):
             yield (

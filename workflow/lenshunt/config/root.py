@@ -71,6 +71,20 @@ class QualityConfig(Strict):
     """Cutouts below this quality stay out of the shards; they are listed with their flags."""
 
 
+class SegmentsConfig(Strict):
+    """Arcs and companions around the galaxy of each cutout, with their colours."""
+
+    enabled: bool = False
+    """Make them for every data set that is not for pretraining; needed by models that use them."""
+    method: Literal["rotation", "isophotes"] = "rotation"
+    """How the light of the galaxy in the middle is taken off: the image less itself rotated by
+    180 degrees, or less its mean along ellipses."""
+    n_max: int = Field(8, ge=2, le=64)
+    """Segments kept per cutout, those of the highest S/N."""
+    snr_min: float = Field(5.0, gt=0)
+    """Segments of less S/N, all bands together, are left out."""
+
+
 class Pretraining(Strict):
     """Pretraining of backbones on unlabelled galaxies."""
 
@@ -157,10 +171,18 @@ class Search(Strict):
 
 
 class MassModel(Strict):
-    """A published lens model."""
+    """A published lens model: `potentials`, or deflection maps with `z_lens`."""
 
-    potentials: str
+    potentials: str | None = None
     """Lenstool .par file, or ECSV of dPIE potentials."""
+    deflection_x: str | None = None
+    """Deflection map, x in arcsec at D_LS/D_S = 1 (x-arcsec-deflect.fits of RELICS and HFF)."""
+    deflection_y: str | None = None
+    """Deflection map of the same model, y in arcsec (y-arcsec-deflect.fits)."""
+    kappa: str | None = None
+    """Convergence map of the same model; the deflections are checked against it."""
+    z_lens: float | None = Field(None, gt=0)
+    """Redshift of the cluster, for maps; potentials bring theirs."""
     images: str
     """Multiple images: Lenstool arcs file, or ECSV."""
     members: str | None = None
@@ -221,6 +243,7 @@ class Config(Strict):
     Parquet with ra and dec in degrees): negatives near them are left out everywhere."""
     known_lens_radius_arcsec: KnownLensRadii = KnownLensRadii()
     quality: QualityConfig = QualityConfig()
+    segments: SegmentsConfig = SegmentsConfig()
     training: TrainingConfig = TrainingConfig()
     pretraining: dict[str, Pretraining] = {}
     """Pretrainings by name."""
