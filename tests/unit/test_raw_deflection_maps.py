@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
-from lenshunt.lensing import deflection, distance_ratio, load_mass_model
+from lenshunt.lensing import deflection, load_mass_model
 from lenshunt.provenance import RESOURCES
 from lenshunt.raw import raw_files
 from lenshunt.raw.deflection_maps import (
@@ -20,6 +20,7 @@ from lenshunt.raw.deflection_maps import (
     magnification_around,
     read_deflection_maps,
 )
+from lenshunt.records.cosmology import distance_ratio
 
 SIDE = 160
 SCALE = 0.75

@@ -1,6 +1,6 @@
 """Non-lenses that look like lenses: companions, alignments, spirals, rings, mergers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -127,21 +127,52 @@ NON_LENSES: dict[str, tuple[Painter, float]] = {
 }
 
 
+#: The fractions of NON_LENSES.
+FRACTIONS: dict[str, float] = {name: fraction for name, (_, fraction) in NON_LENSES.items()}
+
+
+def checked_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
+    """`fractions` in the order of NON_LENSES, those not named 0.
+
+    Raises ValueError for an unknown kind, a negative fraction, or a sum that is not 1.
+    """
+    unknown = sorted(set(fractions) - set(NON_LENSES))
+    if unknown:
+        raise ValueError(f"unknown non-lens {unknown[0]!r}; there are {', '.join(NON_LENSES)}")
+    if min(fractions.values(), default=-1.0) < 0 or abs(sum(fractions.values()) - 1.0) > 1e-6:
+        raise ValueError(
+            f"fractions of non-lenses {dict(fractions)} sum to {sum(fractions.values()):g}; they "
+            "must not be negative and must sum to 1"
+        )
+    return {name: float(fractions.get(name, 0.0)) for name in NON_LENSES}
+
+
 def paint_non_lens(
-    canvas: Canvas, rng: np.random.Generator, deflector: Deflector, kind: str | None = None
+    canvas: Canvas,
+    rng: np.random.Generator,
+    deflector: Deflector,
+    kind: str | None = None,
+    fractions: Mapping[str, float] = FRACTIONS,
 ) -> Scene:
-    """A non-lens of the given kind, or of one drawn by the fractions above."""
+    """A non-lens of the given kind, or of one drawn by `fractions` (`checked_fractions`)."""
     if kind is None:
-        names = list(NON_LENSES)
-        kind = str(rng.choice(names, p=[NON_LENSES[name][1] for name in names]))
+        kind = str(rng.choice(list(fractions), p=list(fractions.values())))
     fluxes = NON_LENSES[kind][0](canvas, rng, deflector)
     return Scene(deflector, kind, None, np.zeros(len(canvas.filters)), fluxes)
 
 
-def paint_scene(canvas: Canvas, rng: np.random.Generator, label: int) -> Scene:
-    """A lens (label 1) or a non-lens (label 0) with its environment, light only."""
+def paint_scene(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    label: int,
+    fractions: Mapping[str, float] = FRACTIONS,
+) -> Scene:
+    """A lens (label 1) or a non-lens (label 0) with its environment, light only.
+
+    fractions : of the kinds of non-lens, as `checked_fractions` returns them
+    """
     deflector = draw_deflector(rng)
     paint_environment(canvas, rng, deflector)
     if label:
         return paint_lens(canvas, rng, deflector)
-    return paint_non_lens(canvas, rng, deflector)
+    return paint_non_lens(canvas, rng, deflector, fractions=fractions)

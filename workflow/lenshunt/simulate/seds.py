@@ -27,7 +27,8 @@ I_BAND_UM = 0.77
 
 
 @cache
-def _knots() -> tuple[np.ndarray, np.ndarray]:
+def knots() -> tuple[np.ndarray, np.ndarray]:
+    """log10 of the rest wavelengths [k] in micrometres, and of f_nu [4, k] there."""
     return np.log10(_KNOTS_UM), np.array(_SPECTRA)
 
 
@@ -38,11 +39,11 @@ def log_flux(sed: float, z: float, wavelength_um: np.ndarray) -> np.ndarray:
     Madau 1995, ApJ 441, 18 (his eq. 12, Lyman alpha alone).
     """
     log_rest = np.log10(wavelength_um / (1.0 + z))
-    knots, spectra = _knots()
+    log_knots, spectra = knots()
     lower = int(np.clip(np.floor(sed), 0, 2))
     weight = sed - lower
-    values = (1 - weight) * np.interp(log_rest, knots, spectra[lower])
-    values = values + weight * np.interp(log_rest, knots, spectra[lower + 1])
+    values = (1 - weight) * np.interp(log_rest, log_knots, spectra[lower])
+    values = values + weight * np.interp(log_rest, log_knots, spectra[lower + 1])
     forest = np.where(log_rest < np.log10(0.1216), 0.0036 * (wavelength_um / 0.1216) ** 3.46, 0.0)
     return values - forest / np.log(10.0)
 
