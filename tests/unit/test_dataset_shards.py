@@ -93,7 +93,8 @@ def test_row_groups_and_batches_leave_no_trace_in_the_shards(tmp_path, records):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     table = pd.read_parquet(tmp_path / "a" / "shards" / "samples.parquet")
     assert list(table["sample_id"]) == [r.sample_id for r in records if r.quality > 0.7]
-    assert list(table.columns[-7:-3]) == ["split", "shard", "image_offset", "variance_offset"]
+    offsets = ["image_offset", "variance_offset", "segments_offset"]
+    assert list(table.columns[-8:-3]) == ["split", "shard", *offsets]
     assert json.loads(Path(one).read_text())["samples"] == 59
 
 

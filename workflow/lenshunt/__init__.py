@@ -8,8 +8,9 @@ surveys      what is known of each survey: pixel scale, zero points, filters, PS
 config       the typed definition of every configuration file, and the checks across sections
 raw          one reader per public format: file -> iterator of Cutout
 images       psf, resampling, photometry, quality, 16-bit files
-lensing      lens equation, dPIE clusters, critical curves
+lensing      lens equation, differentiable simulator, physics terms, dPIE, critical curves
 simulate     synthetic surveys in raw formats
+injection    arcs of a lens population painted onto real galaxies, in files or while training
 dataset      splits, exclusion lists, shards, streaming loader
 models       the registry and one file per architecture
 training     Lightning module, losses, augmentations, callbacks, prediction
@@ -31,6 +32,7 @@ ROOMS = (
     "images",
     "lensing",
     "simulate",
+    "injection",
     "dataset",
     "models",
     "training",

@@ -5,6 +5,7 @@ rule shards:
     input:
         cutouts=lambda w: cutouts(w.dataset, w.grid, "tif"),
         metadata=lambda w: cutouts(w.dataset, w.grid, "parquet"),
+        segments=lambda w: segments(w.dataset, w.grid),
         splits=f"{R}/splits/{{dataset}}.parquet",
     output:
         f"{R}/shards/{{grid}}/{{dataset}}/index.json",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 with logged_to(snakemake.log[0]):
     write_shards(
         cutouts=list(zip(snakemake.input.cutouts, snakemake.input.metadata, strict=True)),
+        segments=list(snakemake.input.segments),
         splits=snakemake.input.splits,
         quality_threshold=snakemake.params.quality_threshold,
         drop_unmatched=snakemake.params.drop_unmatched,

@@ -1,9 +1,10 @@
 """The configured mass models of a cluster, and the field image that shows it."""
 
+from lenshunt.cluster.map_model import load_map_model
 from lenshunt.config import Cluster, RelicsDataset
 from lenshunt.config.datasets import RelicsField
 from lenshunt.config.root import MassModel as MassModelEntry
-from lenshunt.lensing import LensModel, load_map_model, load_mass_model
+from lenshunt.lensing import LensModel, load_mass_model
 
 
 def mass_models(cluster: Cluster) -> dict[str, LensModel]:

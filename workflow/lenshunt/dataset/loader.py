@@ -16,7 +16,12 @@ from lenshunt.dataset.epoch_order import (
     streamed_rows,
 )
 from lenshunt.dataset.shard_index import SampleTable, read_samples
-from lenshunt.dataset.shard_source import MappedShards, StreamedShards, gather
+from lenshunt.dataset.shard_source import (
+    MappedShards,
+    StreamedShards,
+    gather,
+    gather_segments,
+)
 from lenshunt.records import SLOTS
 
 Mode = Literal["auto", "stream", "memmap"]
@@ -61,6 +66,9 @@ class ShardDataset(Dataset[Batch]):
     def __getitem__(self, rows: np.ndarray) -> Batch:
         image, variance = gather(self.source, self.samples, rows)
         batch = {"image": torch.from_numpy(image), "variance": torch.from_numpy(variance)}
+        if self.samples.segments_shape:
+            packed = gather_segments(self.source, self.samples, rows)
+            batch["segments"] = torch.from_numpy(packed)
         for name, column in self._columns.items():
             batch[name] = torch.from_numpy(column[rows])
         batch["row"] = torch.from_numpy(np.asarray(rows, np.int64))
@@ -213,7 +221,8 @@ def make_loader(
 
     A batch holds image, variance [b, 5, y, x] (nJy, nJy^2; +inf where unusable), noise_corr,
     band_flags [b, 5], label, confidence [b] as float32 and row [b] int64, index into
-    `Loader.table`. Raises ValueError naming a shard that is corrupt.
+    `Loader.table`; where every index has segments, also `segments` [b, segment, column] of
+    `Segments.packed`. Raises ValueError naming a shard that is corrupt.
     """
     samples = read_samples(indexes, splits, exclusions, fold)
     if weights is not None:

@@ -18,7 +18,7 @@ from lenshunt.provenance import whole_file
 from lenshunt.records import COLUMNS, SCHEMA_VERSION, validate_table
 
 #: Columns of the sample table beside the metadata: where each sample lies.
-PLACE_COLUMNS = ("split", "shard", "image_offset", "variance_offset")
+PLACE_COLUMNS = ("split", "shard", "image_offset", "variance_offset", "segments_offset")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class ShardIndex:
 
     folder : folder of the shards, relative to the index
     shape : [band, y, x] of every image and variance, float32
+    segments_shape : [segment, column] of `Segments.packed`, float32; () without segments
     table, table_sha256 : Parquet of the samples (metadata, PLACE_COLUMNS, FOLD_COLUMNS), in
         `folder`
     left_out : samples that are in no shard, with the reason
@@ -51,6 +52,7 @@ class ShardIndex:
     table_sha256: str
     shards: tuple[Shard, ...]
     left_out: tuple[dict[str, str], ...]
+    segments_shape: tuple[int, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write as JSON, atomically."""
@@ -85,6 +87,7 @@ def read_index(location: str) -> ShardIndex:
     try:
         del content["left_out_counts"]
         content["shape"] = tuple(content["shape"])
+        content["segments_shape"] = tuple(content.get("segments_shape", ()))
         content["shards"] = tuple(Shard(**shard) for shard in content["shards"])
         content["left_out"] = tuple(content["left_out"])
         return ShardIndex(**content)
@@ -105,6 +108,7 @@ class SampleTable:
     shard_number : int [n], index into `shards`
     image_offset, variance_offset : int [n], byte offset of the float32 pixels in the tar file
     shape : [band, y, x]
+    segments_offset, segments_shape : the same of the segments; () where one data set has none
     """
 
     table: pd.DataFrame
@@ -113,6 +117,8 @@ class SampleTable:
     image_offset: np.ndarray
     variance_offset: np.ndarray
     shape: tuple[int, ...]
+    segments_offset: np.ndarray
+    segments_shape: tuple[int, ...]
 
 
 def _table_of(location: str, index: ShardIndex) -> pd.DataFrame:
@@ -148,10 +154,12 @@ def read_samples(
     if unknown:
         raise ValueError(f"unknown split {', '.join(unknown)}; the splits are {', '.join(SPLITS)}")
     tables, shards, shapes = [], {}, {}
+    segment_shapes = set()
     for location in map(str, indexes):
         index = read_index(location)
         if index.samples:
             shapes[location] = index.shape
+            segment_shapes.add(index.segments_shape)
         tables.append(_table_of(location, index))
         for shard in index.shards:
             shards[beside(location, f"{index.folder}/{shard.name}")] = shard
@@ -172,12 +180,14 @@ def read_samples(
     table = table[wanted].reset_index(drop=True)
     number, names = pd.factorize(table["shard"])
     return SampleTable(
-        table=table.drop(columns=["image_offset", "variance_offset"]),
+        table=table.drop(columns=["image_offset", "variance_offset", "segments_offset"]),
         shards=tuple(Shard(**{**asdict(shards[name]), "name": name}) for name in names),
         shard_number=number,
         image_offset=table["image_offset"].to_numpy(np.int64),
         variance_offset=table["variance_offset"].to_numpy(np.int64),
         shape=next(iter(shapes.values()), ()),
+        segments_offset=table["segments_offset"].to_numpy(np.int64),
+        segments_shape=segment_shapes.pop() if len(segment_shapes) == 1 else (),
     )
 
 

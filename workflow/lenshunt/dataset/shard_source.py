@@ -133,3 +133,15 @@ def gather(
         variance[i] = words[second : second + size]
     shape = (len(rows), *samples.shape)
     return image.reshape(shape), variance.reshape(shape)
+
+
+def gather_segments(
+    source: MappedShards | StreamedShards, samples: SampleTable, rows: np.ndarray
+) -> np.ndarray:
+    """Packed segments [b, segment, column] of the given rows."""
+    size = int(np.prod(samples.segments_shape))
+    start = samples.segments_offset[rows] // 4
+    out = np.empty((len(rows), size), np.float32)
+    for i, (shard, first) in enumerate(zip(samples.shard_number[rows], start, strict=True)):
+        out[i] = source.words(int(shard))[first : first + size]
+    return out.reshape(len(rows), *samples.segments_shape)

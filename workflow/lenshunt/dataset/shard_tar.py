@@ -55,15 +55,25 @@ class SplitWriter:
         self._put(bytes(-size % BLOCK))
         return start
 
-    def add(self, image: np.ndarray, variance: np.ndarray, metadata: Metadata) -> dict[str, object]:
-        """Append one sample; returns its PLACE_COLUMNS."""
+    def add(
+        self,
+        image: np.ndarray,
+        variance: np.ndarray,
+        metadata: Metadata,
+        segments: np.ndarray | None = None,
+    ) -> dict[str, object]:
+        """Append one sample; returns its PLACE_COLUMNS (segments_offset -1 without segments)."""
         if self._stream is None:
             self._stream = self._partial.open("wb")
             self._digest, self._bytes, self._count = hashlib.sha256(), 0, 0
         # A running number, since dots in a sample_id would end the key in WebDataset.
         key = f"{self._written:09d}"
         place: dict[str, object] = {"split": self._split, "shard": self._name}
-        for name, pixels in (("image", image), ("variance", variance)):
+        arrays = {"image": image, "variance": variance}
+        place["segments_offset"] = -1
+        if segments is not None:
+            arrays["segments"] = segments
+        for name, pixels in arrays.items():
             header = _npy_header(pixels.shape)
             content = np.ascontiguousarray(pixels, "<f4").data.cast("B")
             start = self._member(f"{key}.{name}.npy", header, content)

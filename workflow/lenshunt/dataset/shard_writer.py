@@ -13,7 +13,7 @@ from lenshunt.dataset.folds import FOLD_COLUMNS
 from lenshunt.dataset.shard_index import ShardIndex
 from lenshunt.dataset.shard_tar import SplitWriter
 from lenshunt.dataset.splits import SPLITS
-from lenshunt.images import read_cutouts
+from lenshunt.images import read_cutouts, read_segments
 from lenshunt.provenance import file_sha256
 from lenshunt.records import TableWriter, count_rows, metadata_batches
 from lenshunt.records.metadata import records_from_table
@@ -28,6 +28,7 @@ TABLE_EXTRA = pyarrow.schema(
         ("shard", pyarrow.large_string()),
         ("image_offset", pyarrow.int64()),
         ("variance_offset", pyarrow.int64()),
+        ("segments_offset", pyarrow.int64()),
         *((name, pyarrow.int16()) for name in FOLD_COLUMNS),
     ]
 )
@@ -36,6 +37,7 @@ TABLE_EXTRA = pyarrow.schema(
 def write_shards(
     *,
     cutouts: Sequence[tuple[str, str]],
+    segments: Sequence[str] = (),
     splits: str,
     quality_threshold: float,
     drop_unmatched: bool,
@@ -48,6 +50,7 @@ def write_shards(
     """Write FOLDER/SPLIT-000000.tar ..., FOLDER/samples.parquet and, last, the INDEX.
 
     cutouts : (TIFF, metadata Parquet) per chunk; samples keep this order
+    segments : HDF5 of `segment_chunk` per chunk, or none for shards without segments
     splits : Parquet of `make_splits` for the same samples
     quality_threshold : cutouts below it are left out and listed in the index
     drop_unmatched : leave out cutouts whose PSF could not be matched to the target
@@ -62,6 +65,7 @@ def write_shards(
     # An index must never name shards that are being replaced.
     index_path.unlink(missing_ok=True)
     assigned = Assigned(cutouts, splits)
+    found = SegmentRows(segments)
     writers: dict[str, SplitWriter] = {}
     left_out: list[dict[str, str]] = []
     shape: tuple[int, ...] = ()
@@ -76,14 +80,19 @@ def write_shards(
                 _refuse_bad_pixels(image, variance, rows)
                 rows = rows.join(assigned.take(rows["sample_id"]).set_axis(rows.index))
                 places = []
-                for pixels, spread, record, split in zip(
-                    image, variance, records_from_table(rows), rows["split"], strict=True
+                for pixels, spread, record, split, arcs in zip(
+                    image,
+                    variance,
+                    records_from_table(rows),
+                    rows["split"],
+                    found.take(rows["sample_id"]),
+                    strict=True,
                 ):
                     if split not in writers:
                         writers[split] = SplitWriter(
                             root, split, samples_per_shard, bytes_per_shard
                         )
-                    places.append(writers[split].add(pixels, spread, record))
+                    places.append(writers[split].add(pixels, spread, record, arcs))
                 table.write(rows.assign(**_as_columns(places)))
             for writer in writers.values():
                 writer.finish_shard()
@@ -92,6 +101,7 @@ def write_shards(
             dataset=assigned.dataset,
             folder=os.path.relpath(root, index_path.parent),
             shape=shape,
+            segments_shape=found.shape,
             samples=sum(shard.count for shard in shards),
             table=TABLE_NAME,
             table_sha256=file_sha256(root / TABLE_NAME),
@@ -109,6 +119,29 @@ def write_shards(
     for path in sorted(root.glob("*.tar*")):
         if path.name not in whole:
             path.unlink()
+
+
+class SegmentRows:
+    """Packed segments of the samples of one data set, by sample; None each where none are made.
+
+    shape : [segment, column], () without segments. All of a data set lie in memory: 480 bytes a
+    sample.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        parts = [read_segments(path) for path in paths]
+        self._index = pd.Index([name for _, names in parts for name in names])
+        self._rows = np.concatenate([s.packed() for s, _ in parts]) if parts else None
+        self.shape: tuple[int, ...] = () if self._rows is None else self._rows.shape[1:]
+
+    def take(self, sample_id: pd.Series) -> list[np.ndarray | None]:
+        """Rows [segment, column] of each sample. Raises ValueError for a sample without any."""
+        if self._rows is None:
+            return [None] * len(sample_id)
+        at = self._index.get_indexer(pd.Index(sample_id))
+        if (at < 0).any():
+            raise ValueError(f"{sample_id[at < 0].iloc[0]}: no segments; make them again")
+        return list(self._rows[at])
 
 
 class Assigned:
@@ -141,7 +174,7 @@ class Assigned:
 
     def take(self, sample_id: pd.Series) -> pd.DataFrame:
         """Columns split and FOLD_COLUMNS of these samples [n]."""
-        at = self._index.get_indexer(sample_id)
+        at = self._index.get_indexer(pd.Index(sample_id))
         twice = self._taken[at] | pd.Series(at).duplicated().to_numpy()
         if twice.any():
             raise ValueError(f"sample {sample_id[twice].iloc[0]} occurs twice")
@@ -210,5 +243,6 @@ def _refuse_bad_pixels(image: np.ndarray, variance: np.ndarray, rows: pd.DataFra
 
 def _as_columns(places: list[dict[str, object]]) -> dict[str, np.ndarray]:
     """PLACE_COLUMNS without the split, one array each."""
-    kinds = {"shard": object, "image_offset": np.int64, "variance_offset": np.int64}
+    offsets = ("image_offset", "variance_offset", "segments_offset")
+    kinds = {"shard": object, **dict.fromkeys(offsets, np.int64)}
     return {name: np.array([place[name] for place in places], kind) for name, kind in kinds.items()}

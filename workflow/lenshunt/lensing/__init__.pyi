@@ -22,8 +22,6 @@ from .lens_constraints import mass_conservation_loss as mass_conservation_loss
 from .lens_constraints import shear_loss as shear_loss
 from .lens_model import LensModel as LensModel
 from .lenstool import read_lenstool as read_lenstool
-from .map_model import MapModel as MapModel
-from .map_model import map_model as map_model
 from .mass_model import MassModel as MassModel
 from .multiple_images import ImageSolver as ImageSolver
 from .multiple_images import follow_images as follow_images
@@ -46,7 +44,6 @@ from .simulator import DOMAIN as DOMAIN
 from .simulator import PARAMETERS as PARAMETERS
 from .simulator import render as render
 from .simulator import render_batch as render_batch
-from .tables import load_map_model as load_map_model
 from .tables import load_mass_model as load_mass_model
 from .tables import potentials_table as potentials_table
 from .tables import write_ecsv as write_ecsv

@@ -1,4 +1,4 @@
-"""Mass models from files: Lenstool's, ECSV tables of potentials, or deflection maps."""
+"""Mass models from files: Lenstool's, or ECSV tables of potentials."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,7 @@ from lenshunt.lensing.lenstool import (
     read_members,
     with_units,
 )
-from lenshunt.lensing.map_model import MapModel, map_model
 from lenshunt.lensing.mass_model import MassModel
-from lenshunt.raw.deflection_maps import read_deflection_maps
 
 #: Column of potentials.ecsv -> field of Potentials.
 POTENTIAL_COLUMNS = {
@@ -82,7 +80,7 @@ def _read_potentials(path: Path) -> MassModel:
     )
 
 
-def _read_images(path: Path, redshifts: dict[str, float]) -> Table:
+def read_images(path: Path, redshifts: dict[str, float]) -> Table:
     """Multiple images: ECSV, or a Lenstool arcs file with `redshifts` for the free systems."""
     if path.suffix != ".ecsv":
         return read_arcs(path, redshifts)
@@ -92,7 +90,7 @@ def _read_images(path: Path, redshifts: dict[str, float]) -> Table:
     return table
 
 
-def _read_member_table(path: Path | str | None) -> Table | None:
+def read_member_table(path: Path | str | None) -> Table | None:
     if path is None:
         return None
     ecsv = Path(path).suffix == ".ecsv"
@@ -113,26 +111,6 @@ def load_mass_model(
     model = read_lenstool(potentials) if lenstool else _read_potentials(potentials)
     return replace(
         model,
-        images=_read_images(images, fitted_redshifts(potentials) if lenstool else {}),
-        members=_read_member_table(members),
+        images=read_images(images, fitted_redshifts(potentials) if lenstool else {}),
+        members=read_member_table(members),
     )
-
-
-def load_map_model(
-    deflection_x: Path | str,
-    deflection_y: Path | str,
-    z_lens: float,
-    images: Path | str,
-    members: Path | str | None = None,
-    kappa: Path | str | None = None,
-) -> MapModel:
-    """Mass model of deflection maps at D_LS / D_S = 1, with the multiple images to test it.
-
-    deflection_x, deflection_y : FITS maps in arcsec; kappa : the deflections are checked against it
-    images : as in `load_mass_model`; every system needs a redshift, a map has none of its own
-    """
-    maps = read_deflection_maps(
-        str(deflection_x), str(deflection_y), None if kappa is None else str(kappa)
-    )
-    table, galaxies = _read_images(Path(images), {}), _read_member_table(members)
-    return map_model(Path(deflection_x).stem, maps, z_lens, table, galaxies)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lenshunt.injection.hosts import host_noise, host_shape
+from lenshunt.injection.inject import HOST_CONFIDENCE, inject
+from lenshunt.injection.real_sources import RealSource
 from lenshunt.records import SLOTS, Cutout, Metadata
-from lenshunt.simulate.hosts import host_noise, host_shape
-from lenshunt.simulate.injection import HOST_CONFIDENCE, inject
-from lenshunt.simulate.real_sources import RealSource
 
 Batch = dict[str, torch.Tensor]
 

@@ -8,6 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from lenshunt.cluster import mass_models
+from lenshunt.cluster.map_model import load_map_model, map_model
 from lenshunt.config import Cluster
 from lenshunt.lensing import (
     ImageSolver,
@@ -18,8 +19,6 @@ from lenshunt.lensing import (
     distance_to_curves,
     effective_einstein_radius,
     image_plane_rms,
-    load_map_model,
-    map_model,
     predicted_images,
     write_ecsv,
 )

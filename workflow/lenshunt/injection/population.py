@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lenshunt.records import njy_from_magnitude
-from lenshunt.simulate.population_priors import (
+from lenshunt.injection.population_priors import (
     SIGMA_RANGE_KM_S,
     absolute_v,
     apparent_i,
@@ -22,6 +21,7 @@ from lenshunt.simulate.population_priors import (
     einstein_radius,
     source_radius_kpc,
 )
+from lenshunt.records import njy_from_magnitude
 from lenshunt.simulate.seds import SCD, STARBURST
 
 #: Candidates drawn at once.

@@ -8,10 +8,7 @@ from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from lenstronomy.Util.param_util import phi_q2_ellipticity
 
-from lenshunt.lensing.pixel_grid import PixelGrid
-from lenshunt.lensing.simulator import PARAMETERS, render
-from lenshunt.records import njy_from_magnitude
-from lenshunt.simulate.arcs import (
+from lenshunt.injection.arcs import (
     CENTRE,
     Mass,
     count_images,
@@ -19,11 +16,14 @@ from lenshunt.simulate.arcs import (
     supersampling,
     through_psf,
 )
-from lenshunt.simulate.hosts import host_noise, host_shape, survey_of
-from lenshunt.simulate.injection import draw_lens, inject, paint, with_arcs
-from lenshunt.simulate.online import OnlineLenses
+from lenshunt.injection.hosts import host_noise, host_shape, survey_of
+from lenshunt.injection.inject import draw_lens, inject, paint, with_arcs
+from lenshunt.injection.online import OnlineLenses
+from lenshunt.injection.real_sources import real_source, real_sources
+from lenshunt.lensing.pixel_grid import PixelGrid
+from lenshunt.lensing.simulator import PARAMETERS, render
+from lenshunt.records import njy_from_magnitude
 from lenshunt.simulate.profiles import Clumpy, Sersic, clumpy_brightness
-from lenshunt.simulate.real_sources import real_source, real_sources
 from lenshunt.surveys import moffat_psf
 
 MASS = Mass(1.2, 0.7, 0.4, 0.03, -0.02, 0.05, -0.03)

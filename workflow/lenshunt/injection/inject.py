@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lenshunt.injection.arcs import Mass, count_images, lensed_light, supersampling, through_psf
+from lenshunt.injection.hosts import HostShape, Noise, host_noise, host_shape
+from lenshunt.injection.real_sources import RealSource
 from lenshunt.records import (
     SLOTS,
     Cutout,
@@ -13,10 +16,7 @@ from lenshunt.records import (
     njy_from_magnitude,
     slot_index,
 )
-from lenshunt.simulate.arcs import Mass, count_images, lensed_light, supersampling, through_psf
-from lenshunt.simulate.hosts import HostShape, Noise, host_noise, host_shape
 from lenshunt.simulate.profiles import Clumpy, clumpy_brightness, draw_clumpy
-from lenshunt.simulate.real_sources import RealSource
 from lenshunt.simulate.seds import band_fluxes
 
 #: Confidence in the label of a host: unknown lenses are rare.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lenshunt.injection.population import Survey
 from lenshunt.records import SLOTS, Cutout, magnitude_from_njy, njy_from_magnitude
-from lenshunt.simulate.population import Survey
 
 #: Dark sky in AB per square arcsec, g r i z y: Ivezic et al. 2019, ApJ 873, 111, table 2.
 SKY_MAG_ARCSEC2 = dict(zip(SLOTS, (22.26, 21.20, 20.48, 19.60, 18.61), strict=True))

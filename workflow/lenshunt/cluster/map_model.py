@@ -8,6 +8,7 @@ with, and maps in pixels (*_x-pixels-deflect.fits) are refused: the same teams g
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
@@ -15,7 +16,8 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
 from lenshunt.lensing.lens_model import LensModel, Points
-from lenshunt.raw.deflection_maps import DeflectionMaps
+from lenshunt.lensing.tables import read_images, read_member_table
+from lenshunt.raw.deflection_maps import DeflectionMaps, read_deflection_maps
 
 # A wrong pixel rings through an interpolating cubic spline and fades by 0.27 per pixel: after six
 # pixels 4e-4 of it is left.
@@ -176,3 +178,23 @@ def map_model(
     ra, dec = maps.wcs.pixel_to_world_values((width - 1) / 2, (height - 1) / 2)
     table = Table() if images is None else images
     return MapModel(name, maps, float(ra) % 360.0, float(dec), z_lens, table, members, citation)
+
+
+def load_map_model(
+    deflection_x: Path | str,
+    deflection_y: Path | str,
+    z_lens: float,
+    images: Path | str,
+    members: Path | str | None = None,
+    kappa: Path | str | None = None,
+) -> MapModel:
+    """Mass model of deflection maps at D_LS / D_S = 1, with the multiple images to test it.
+
+    deflection_x, deflection_y : FITS maps in arcsec; kappa : the deflections are checked against it
+    images : as in `load_mass_model`; every system needs a redshift, a map has none of its own
+    """
+    maps = read_deflection_maps(
+        str(deflection_x), str(deflection_y), None if kappa is None else str(kappa)
+    )
+    table, galaxies = read_images(Path(images), {}), read_member_table(members)
+    return map_model(Path(deflection_x).stem, maps, z_lens, table, galaxies)

@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 
-from lenshunt.records import njy_from_magnitude
-from lenshunt.records.cosmology import COSMOLOGY, distance_ratio
-from lenshunt.simulate.canvas import Canvas
-from lenshunt.simulate.impostors import FRACTIONS, NON_LENSES, checked_fractions, paint_scene
-from lenshunt.simulate.population import (
+from lenshunt.injection.population import (
     SURVEYS,
     Deflectors,
     Selection,
     draw_population,
 )
-from lenshunt.simulate.population_priors import (
+from lenshunt.injection.population_priors import (
     absolute_v,
     apparent_i,
     arcsec_per_kpc,
@@ -24,6 +20,10 @@ from lenshunt.simulate.population_priors import (
     einstein_radius,
     log_spectrum,
 )
+from lenshunt.records import njy_from_magnitude
+from lenshunt.records.cosmology import COSMOLOGY, distance_ratio
+from lenshunt.simulate.canvas import Canvas
+from lenshunt.simulate.impostors import FRACTIONS, NON_LENSES, checked_fractions, paint_scene
 from lenshunt.simulate.seds import I_BAND_UM, log_flux
 
 

@@ -1,0 +1,1 @@
+"""Arcs of a lens population painted onto real galaxies: in files, or while training."""
