@@ -71,7 +71,7 @@ def batch_of(count: int = 8) -> dict[str, torch.Tensor]:
 
 def test_augmentation_keeps_unusable_pixels_unusable_and_images_finite():
     torch.manual_seed(0)
-    found = augment(batch_of(), TrainingConfig())
+    found = augment(batch_of(), TrainingConfig(), 0.168)
     assert torch.isfinite(found["image"]).all()
     assert torch.isposinf(found["variance"][:, 4]).all()
     assert (found["image"][~torch.isfinite(found["variance"])] == 0).all()
@@ -106,7 +106,7 @@ def test_added_noise_is_what_the_variance_says():
         "variance": torch.ones_like(image) * 4,
         "band_flags": image[:, :, 0, 0],
     }
-    found = augment(batch, TrainingConfig(noise_augmentation=0.5))
+    found = augment(batch, TrainingConfig(noise_augmentation=0.5), 0.168)
     usable = torch.isfinite(found["variance"])
     assert float(found["image"][usable].var()) == pytest.approx(4 * 0.25, rel=0.02)
     assert float(found["variance"][usable].mean()) == pytest.approx(4 * 1.25, rel=1e-4)

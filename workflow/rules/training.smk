@@ -60,6 +60,7 @@ rule train:
         model=lambda w: MODELS[w.model].model_dump(),
         training=lambda w: training_values(MODELS[w.model].training),
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
+        grid=lambda w: CONFIG.grids[CONFIG.experiments[w.experiment].grid].model_dump(),
         # Last checkpoint and TensorBoard logs: a killed training goes on from here.
         log_dir=f"{R}/training/{{experiment}}/{{model}}-{{seed}}",
         code=code("training"),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.config import Grid, ModelConfig, TrainingConfig
 from lenshunt.provenance import logged_to
 from lenshunt.training import train
 
@@ -18,6 +18,7 @@ with logged_to(snakemake.log[0]):
         name=snakemake.wildcards.model,
         seed=int(snakemake.wildcards.seed),
         fold=snakemake.params.fold,
+        grid=Grid(**snakemake.params.grid),
         pretrained=next(iter(snakemake.input.get("pretrained", [])), None),
         threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,

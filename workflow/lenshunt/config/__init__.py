@@ -23,7 +23,7 @@ from lenshunt.config.load import (
     merged_training,
     parse_config,
 )
-from lenshunt.config.models import ModelConfig, TrainingConfig
+from lenshunt.config.models import Adversarial, Architecture, LossTerm, ModelConfig, TrainingConfig
 from lenshunt.config.root import (
     Calipers,
     Cluster,
@@ -42,6 +42,8 @@ from lenshunt.config.root import (
 )
 
 __all__ = [
+    "Adversarial",
+    "Architecture",
     "Bologna2Dataset",
     "BolognaDataset",
     "Calipers",
@@ -60,6 +62,7 @@ __all__ = [
     "HstGalaxiesDataset",
     "HstLensesDataset",
     "KnownLensRadii",
+    "LossTerm",
     "MassModel",
     "MatchNegatives",
     "ModelConfig",

@@ -1,10 +1,37 @@
 """Models and training: config/models/NAME.yaml and the section `training`."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from lenshunt.config.base import Strict
+
+
+class Adversarial(Strict):
+    """Adversarial training (Madry et al. 2018): images are changed to raise the loss, then learned.
+
+    Changes are bounded in units of each pixel's own sigma, so that they hide in the noise.
+    """
+
+    method: Literal["fgsm", "pgd"] = "pgd"
+    """fgsm takes one step (Goodfellow et al. 2015), pgd several from a random start."""
+    epsilon_sigma: float = Field(0.5, gt=0)
+    """Largest change of a pixel, in units of its sigma."""
+    steps: int = Field(3, ge=1)
+    """Steps of pgd."""
+    share: float = Field(0.5, ge=0, le=1)
+    """Share of each batch that is attacked."""
+
+
+class LossTerm(Strict):
+    """A further term of the loss, of a model that has one by this name."""
+
+    weight: float = Field(gt=0)
+    """Weight once the schedule has risen to 1."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """linear rises from 0.1 to 1 (the physics loss), cosine from 0 to 1 (the colour prior)."""
+    warmup_epochs: float = Field(10.0, ge=0)
+    """Epochs over which the schedule rises."""
 
 
 class TrainingConfig(Strict):
@@ -48,14 +75,29 @@ class TrainingConfig(Strict):
     """Largest random shift in training, in pixels."""
     band_dropout: float = Field(0.0, ge=0, lt=1)
     """Chance to hide a band in training (never the last one)."""
+    adversarial: Adversarial | None = None
+    """Learn from attacked images too; none for ordinary training."""
     samples_per_epoch: int | None = Field(None, ge=1)
     """Balanced draws per epoch; the number of training samples where none."""
+
+
+Architecture = Literal[
+    "resnet",
+    "vit",
+    "film_resnet",
+    "enhanced_vit",
+    "equivariant_resnet",
+    "pinn_lens",
+    "gat_lens",
+    "color_aware_lens",
+    "bayesian_ensemble",
+]
 
 
 class ModelConfig(Strict):
     """One file config/models/NAME.yaml."""
 
-    architecture: Literal["resnet", "vit", "film_resnet"]
+    architecture: Architecture
     """Class in the registry."""
     backbone: str
     """Backbone family; models of one family share a pretrained checkpoint."""
@@ -63,7 +105,9 @@ class ModelConfig(Strict):
     """Add, per band, the image minus itself rotated by 180 degrees."""
     parameters: dict[str, int | float | str | bool | list[int]] = {}
     """Arguments of the architecture: depths, widths, patch size."""
-    training: dict[str, int | float | str | bool | None | dict[str, float]] = {}
+    loss_terms: dict[str, LossTerm] = {}
+    """Terms of the loss beside the cross-entropy, by the names that the architecture has."""
+    training: dict[str, Any] = {}
     """Keys of `training` that differ for this model."""
     description: str = ""
     """One sentence for lists and the report."""

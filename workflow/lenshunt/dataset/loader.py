@@ -116,10 +116,12 @@ class Loader:
 
     table : metadata + split + shard of every sample; `row` of a batch points into it
     mode : "memmap" or "stream"
+    has_segments : whether batches have the key `segments`
     """
 
     def __init__(self, dataset: ShardDataset, visit: Visit, workers: int) -> None:
         self.table, self.mode = dataset.samples.table, dataset.mode
+        self.has_segments = bool(dataset.samples.segments_shape)
         self._dataset, self._visit, self._workers = dataset, visit, workers
         self._epoch, self._start, self._done = 0, 0, 0
         self._next = _Batches()

@@ -1,9 +1,10 @@
 """The registry and one file per architecture; every model has the interface of `Prediction`."""
 
 from lenshunt.models.conditions import CONDITIONS, condition_table
-from lenshunt.models.interface import Batch, Normalisation, Prediction
+from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
 from lenshunt.models.registry import (
     REGISTRY,
+    architecture_of,
     backbone_state,
     build_model,
     count_parameters,
@@ -15,8 +16,10 @@ __all__ = [
     "CONDITIONS",
     "REGISTRY",
     "Batch",
+    "LensNetwork",
     "Normalisation",
     "Prediction",
+    "architecture_of",
     "backbone_state",
     "build_model",
     "condition_table",

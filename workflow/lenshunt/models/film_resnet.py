@@ -8,7 +8,7 @@ from torch import nn
 from lenshunt.models.conditions import ConditionEncoder
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
-from lenshunt.models.interface import Batch, Normalisation, Prediction
+from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
 from lenshunt.models.resnet import resnet_backbone, stage_channels
 
 #: Stages (counted from 0) whose output is modulated: blocks 2, 3 and 4.
@@ -30,7 +30,7 @@ class FilmLayer(nn.Module):
         return (1.0 + gamma) * x + beta
 
 
-class FilmResNet(nn.Module):
+class FilmResNet(LensNetwork):
     """ResNet-34 by default, FiLM on blocks 2, 3 and 4.
 
     Its backbone has the same parameters as a plain `ResNet` of equal widths and depths, so the

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 import torch
+from torch import nn
 
 from lenshunt.records import SLOTS
 
@@ -18,6 +19,7 @@ class Batch(TypedDict):
     row : int64 [b], position in the loader's table
     label, confidence : float32 [b]; label -1 where there is none
     targets : float32 [b, t], values to be regressed in pretraining; NaN where missing
+    segments : float32 [b, segment, column], arcs and companions as the shards hold them
     """
 
     image: torch.Tensor
@@ -29,6 +31,7 @@ class Batch(TypedDict):
     label: NotRequired[torch.Tensor]
     confidence: NotRequired[torch.Tensor]
     targets: NotRequired[torch.Tensor]
+    segments: NotRequired[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,41 @@ class Prediction:
     features : [b, f], the pooled representation that the logit is read from
     lens_parameters : [b, p], or None for a model that fits none
     auxiliary : further outputs by name, each [b]
+    internals : what `loss_terms` of the model needs and nobody else, of any shape
     """
 
     logit: torch.Tensor
     features: torch.Tensor
     lens_parameters: torch.Tensor | None
     auxiliary: dict[str, torch.Tensor]
+    internals: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class LensNetwork(nn.Module):
+    """What every architecture is: a module from Batch to Prediction that says what it needs.
+
+    needs_conditions, needs_segments : whether it reads `metadata`, `segments` of a batch
+    scores : names in `auxiliary` that predictions keep for every object
+    terms : names of the loss terms that it has beside the cross-entropy
+    """
+
+    needs_conditions = False
+    needs_segments = False
+    scores: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Prediction for the samples of a batch."""
+        raise NotImplementedError
+
+    def loss_terms(
+        self, prediction: Prediction, batch: Batch, names: tuple[str, ...]
+    ) -> dict[str, torch.Tensor]:
+        """The named ones of `terms` for each sample, [b] each, unweighted, float32.
+
+        A sample of which a term says nothing has 0 there.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -56,6 +88,7 @@ class Normalisation:
     condition_mean, condition_std : of each name in `conditions`, over the samples that have it
     conditions_hidden : conditions that the model must not see, always treated as missing
     softening : flux, in background sigmas, at which the asinh stretch turns logarithmic
+    psf_fwhm_arcsec, psf_moffat_beta : the PSF that all cutouts were matched to; 0 where unknown
     """
 
     band_sigma_njy: tuple[float, ...]
@@ -66,6 +99,8 @@ class Normalisation:
     condition_std: tuple[float, ...] = ()
     conditions_hidden: tuple[str, ...] = ()
     softening: float = 1.0
+    psf_fwhm_arcsec: float = 0.0
+    psf_moffat_beta: float = 0.0
     bands: tuple[str, ...] = field(default=SLOTS)
 
     def __post_init__(self) -> None:

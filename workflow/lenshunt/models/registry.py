@@ -1,5 +1,6 @@
 """Models by name, and how one is built from its configuration."""
 
+import importlib
 import inspect
 from collections.abc import Sequence
 
@@ -7,28 +8,41 @@ import torch
 from torch import nn
 
 from lenshunt.config import ModelConfig
-from lenshunt.models.film_resnet import FilmResNet
-from lenshunt.models.interface import Normalisation
-from lenshunt.models.resnet import ResNet
-from lenshunt.models.vit import ViT
+from lenshunt.models.interface import LensNetwork, Normalisation
 
-#: Class by the `architecture` of a model file.
-REGISTRY: dict[str, type[nn.Module]] = {"resnet": ResNet, "vit": ViT, "film_resnet": FilmResNet}
+#: Where the class of each `architecture` of a model file is; a job imports only the one it needs.
+REGISTRY: dict[str, str] = {
+    "resnet": "lenshunt.models.resnet.ResNet",
+    "vit": "lenshunt.models.vit.ViT",
+    "film_resnet": "lenshunt.models.film_resnet.FilmResNet",
+    "enhanced_vit": "lenshunt.models.enhanced_vit.EnhancedViT",
+    "equivariant_resnet": "lenshunt.models.equivariant_resnet.EquivariantResNet",
+    "pinn_lens": "lenshunt.models.pinn_lens.PinnLens",
+    "gat_lens": "lenshunt.models.gat_lens.GatLens",
+    "color_aware_lens": "lenshunt.models.color_aware_lens.ColorAwareLens",
+    "bayesian_ensemble": "lenshunt.models.bayesian_ensemble.BayesianEnsemble",
+}
+
+
+def architecture_of(name: str) -> type[LensNetwork]:
+    """The class of an architecture."""
+    module, _, attribute = REGISTRY[name].rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def model_parameters(architecture: str) -> list[str]:
     """Keys that `parameters` of a model file of this architecture may have."""
-    signature = inspect.signature(REGISTRY[architecture].__init__)
+    signature = inspect.signature(architecture_of(architecture).__init__)
     return [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def build_model(
     config: ModelConfig, normalisation: Normalisation, auxiliary: Sequence[str] = ()
-) -> nn.Module:
+) -> LensNetwork:
     """The model of `config`, with fresh weights from torch's global random state.
 
     auxiliary : names of further values to be regressed from the features (pretraining)
-    Raises ValueError for parameters that the architecture does not have.
+    Raises ValueError for parameters or loss terms that the architecture does not have.
     """
     allowed = model_parameters(config.architecture)
     unknown = sorted(set(config.parameters) - set(allowed))
@@ -37,7 +51,13 @@ def build_model(
             f"{config.architecture} has no parameter {', '.join(unknown)}; "
             f"it takes {', '.join(allowed)}"
         )
-    architecture = REGISTRY[config.architecture]
+    architecture = architecture_of(config.architecture)
+    strangers = sorted(set(config.loss_terms) - set(architecture.terms))
+    if strangers:
+        raise ValueError(
+            f"{config.architecture} has no loss term {', '.join(strangers)}; "
+            f"it has {', '.join(architecture.terms) or 'none'}"
+        )
     return architecture(normalisation, config.residual_channels, auxiliary, **config.parameters)
 
 

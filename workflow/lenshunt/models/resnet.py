@@ -9,7 +9,7 @@ from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
-from lenshunt.models.interface import Batch, Normalisation, Prediction
+from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
 
 
 def resnet_backbone(
@@ -46,10 +46,8 @@ def stage_channels(widths: Sequence[int], layer_type: str) -> list[int]:
     return [width if layer_type == "basic" else 4 * width for width in widths]
 
 
-class ResNet(nn.Module):
+class ResNet(LensNetwork):
     """ResNet-18 by default; depths [3, 4, 6, 3] make it ResNet-34, with `bottleneck` ResNet-50."""
-
-    needs_conditions = False
 
     def __init__(
         self,

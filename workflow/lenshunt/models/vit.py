@@ -2,22 +2,19 @@
 
 from collections.abc import Sequence
 
-from torch import nn
 from transformers import ViTConfig, ViTModel
 
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
-from lenshunt.models.interface import Batch, Normalisation, Prediction
+from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
 
 
-class ViT(nn.Module):
+class ViT(LensNetwork):
     """Pre-norm transformer; features are the mean of the patch tokens (Beyer et al. 2022).
 
     Any image size that patches fit into; positions learned at the training grid's size are
     interpolated for another one.
     """
-
-    needs_conditions = False
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import Batch
+from lenshunt.training.moved_segments import moved_segments
 
 
 def random_affine(count: int, size: int, shift_px: float, device: torch.device) -> torch.Tensor:
@@ -58,11 +59,25 @@ def drop_bands(band_flags: torch.Tensor, chance: float) -> torch.Tensor:
     return keep.to(band_flags.dtype)
 
 
+def carried_along(
+    segments: torch.Tensor, affine: torch.Tensor, half_side_arcsec: float
+) -> torch.Tensor:
+    """Packed segments of images that `warp` moved by `affine`.
+
+    `affine` tells for each place of the new image where it was in the old one, in units of half a
+    side; a segment goes the other way.
+    """
+    back = affine[:, :, :2].mT  # the inverse of an orthogonal matrix
+    shift = -(back @ affine[:, :, 2:])[:, :, 0] * half_side_arcsec
+    return moved_segments(segments, back, shift)
+
+
 @torch.no_grad()
-def augment(batch: Batch, training: TrainingConfig) -> Batch:
+def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -> Batch:
     """A new batch with randomly moved, noisier images; random numbers are torch's global ones.
 
     Noise of `noise_augmentation` times each pixel's own sigma is added, and the variance says so.
+    Segments move with their images; their fluxes stay those that were measured.
     """
     image, variance, flags = batch["image"].float(), batch["variance"].float(), batch["band_flags"]
     affine = random_affine(len(image), image.shape[-1], training.shift_px, image.device)
@@ -77,4 +92,8 @@ def augment(batch: Batch, training: TrainingConfig) -> Batch:
         present = flags[:, :, None, None] > 0
         image = torch.where(present, image, 0.0)
         variance = torch.where(present, variance, torch.inf)
-    return {**batch, "image": image, "variance": variance, "band_flags": flags}
+    new: Batch = {**batch, "image": image, "variance": variance, "band_flags": flags}
+    if "segments" in batch:
+        half = 0.5 * image.shape[-1] * pixel_scale_arcsec
+        new["segments"] = carried_along(batch["segments"], affine, half)
+    return new

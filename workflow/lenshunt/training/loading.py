@@ -8,13 +8,14 @@ import pandas as pd
 import torch
 
 from lenshunt.config import TrainingConfig
-from lenshunt.models import Batch
+from lenshunt.models import Batch, LensNetwork
 
 
 class Loader(Protocol):
     """What the dataset room's `make_loader` returns."""
 
     table: pd.DataFrame
+    has_segments: bool
 
     def __len__(self) -> int: ...
 
@@ -31,6 +32,15 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch with its tensors on `device`."""
     moved: Any = {name: cast(torch.Tensor, values).to(device) for name, values in batch.items()}
     return moved
+
+
+def check_segments(model: LensNetwork, loader: Loader, where: str) -> None:
+    """Raises ValueError where the model reads segments and the shards have none."""
+    if model.needs_segments and not loader.has_segments:
+        raise ValueError(
+            f"{where}: this model reads segments, but at least one of its data sets has none; set "
+            "segments.enabled: true in the config and make the shards again"
+        )
 
 
 def draws_per_epoch(training: TrainingConfig, n_samples: int) -> int:

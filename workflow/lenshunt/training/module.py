@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -12,10 +13,12 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from lenshunt.config import TrainingConfig
-from lenshunt.models import Batch, Prediction
+from lenshunt.config import LossTerm, TrainingConfig
+from lenshunt.models import Batch, LensNetwork, Prediction
+from lenshunt.training.adversarial import attacked
 from lenshunt.training.augment import augment
 from lenshunt.training.loading import EpochBatches, LoaderFactory
+from lenshunt.training.terms import weighted_terms
 
 
 class Task(Protocol):
@@ -54,7 +57,7 @@ def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> floa
     return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: LensNetwork, weight_decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases, norms and embeddings of one dimension do not."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
@@ -67,16 +70,18 @@ class Fitting(lightning.LightningModule):
     """Trains `model` on `task`. Validation and checkpoints use the averaged weights.
 
     train_loader, validation_loader : (rank, world) -> loader; no validation where None
+    loss_terms : terms of the model's own that are added to the task's loss
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: LensNetwork,
         task: Task,
         training: TrainingConfig,
         seed: int,
         train_loader: LoaderFactory,
         validation_loader: LoaderFactory | None,
+        loss_terms: Mapping[str, LossTerm] | None = None,
     ) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,6 +92,7 @@ class Fitting(lightning.LightningModule):
         ).requires_grad_(False)
         self.task, self.training_config, self.seed = task, training, seed
         self.train_loader, self.validation_loader = train_loader, validation_loader
+        self.loss_terms = dict(loss_terms or {})
         self.scores: dict[str, float] = {}
         self.train_losses: list[torch.Tensor] = []
         self._found: list[dict[str, torch.Tensor]] = []
@@ -97,6 +103,9 @@ class Fitting(lightning.LightningModule):
 
     def train_dataloader(self) -> EpochBatches:
         self._train_batches = self._batches(self.train_loader)
+        table = self._train_batches.loader.table
+        # one scale: loaders refuse shards of several grids
+        self.pixel_scale_arcsec = float(table["pixel_scale"].median())
         return self._train_batches
 
     def val_dataloader(self) -> EpochBatches | list:
@@ -108,7 +117,14 @@ class Fitting(lightning.LightningModule):
         self.train_losses = []
 
     def training_step(self, batch: Batch, batch_number: int) -> torch.Tensor:
-        losses = self.task.losses(self.model(augment(batch, self.training_config)), batch)
+        seen = augment(batch, self.training_config, self.pixel_scale_arcsec)
+        if self.training_config.adversarial:
+            seen = attacked(self.model, self.task.losses, seen, self.training_config.adversarial)
+        prediction = self.model(seen)
+        losses = self.task.losses(prediction, seen)
+        epoch = self.current_epoch + batch_number / max(len(self._train_batches), 1)
+        terms = weighted_terms(self.model, prediction, seen, self.loss_terms, epoch)
+        losses = sum(terms.values(), start=losses)
         if not torch.isfinite(losses).all():
             self._stop_on_nan(batch, losses.detach())
         loss = losses.mean()

@@ -6,31 +6,50 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from lenshunt import dataset
 from lenshunt.config import ModelConfig
-from lenshunt.models import Batch, Normalisation, build_model, condition_table
+from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, condition_table
 from lenshunt.records import COLUMNS, SLOTS
 from lenshunt.training.checkpoint import load_checkpoint
-from lenshunt.training.loading import EpochBatches, Loader, on_device
+from lenshunt.training.loading import EpochBatches, Loader, check_segments, on_device
+from lenshunt.training.moved_segments import MIRROR, QUARTER_TURN, moved_segments
 
 
 def dihedral_views(batch: Batch) -> list[Batch]:
     """The eight rotations by 90 degrees and mirror images of a batch; no pixel is interpolated."""
     views: list[Batch] = []
-    for turns in range(4):
-        image, variance = (torch.rot90(batch[key], turns, (2, 3)) for key in ("image", "variance"))
-        views.append({**batch, "image": image, "variance": variance})
-        views.append({**batch, "image": image.flip(3), "variance": variance.flip(3)})
+    turned = batch
+    for _ in range(4):
+        flipped: Batch = {
+            **turned, "image": turned["image"].flip(3), "variance": turned["variance"].flip(3)
+        }  # fmt: skip
+        image, variance = (torch.rot90(turned[key], 1, (2, 3)) for key in ("image", "variance"))
+        following: Batch = {**turned, "image": image, "variance": variance}
+        if "segments" in turned:
+            flipped["segments"] = moved_segments(turned["segments"], MIRROR)
+            following["segments"] = moved_segments(turned["segments"], QUARTER_TURN)
+        views.extend((turned, flipped))
+        turned = following
     return views
 
 
 @torch.inference_mode()
-def mean_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Logit of each sample, mean over its eight views, [b]: a lens has no up and no handedness."""
-    return torch.stack([model(view).logit for view in dihedral_views(batch)]).mean(dim=0)
+def mean_scores(model: LensNetwork, batch: Batch) -> dict[str, torch.Tensor]:
+    """`logit` and the model's own scores of each sample, [b]: means over its eight views.
+
+    A lens has no up and no handedness.
+    """
+    found: dict[str, torch.Tensor] = {}
+    views = dihedral_views(batch)
+    for view in views:
+        prediction = model(view)
+        values = {"logit": prediction.logit}
+        values.update({name: prediction.auxiliary[name] for name in model.scores})
+        for name, value in values.items():
+            found[name] = found.get(name, 0.0) + value.float() / len(views)
+    return found
 
 
 def check_grid(normalisation: Normalisation, loader: Loader, where: str) -> None:
@@ -64,28 +83,29 @@ def marked(table: pd.DataFrame, exclusions: str | None) -> np.ndarray:
     return dataset.excluded_rows(table, dataset.read_exclusions(exclusions))
 
 
-def predict_logits(
-    model: nn.Module, normalisation: Normalisation, loader: Loader, where: str
-) -> np.ndarray:
-    """Logit of every row of the loader's table, float64 [n]; `where` is named in errors.
+def predict_scores(
+    model: LensNetwork, normalisation: Normalisation, loader: Loader, where: str
+) -> dict[str, np.ndarray]:
+    """`logit` and the model's own scores of every row of the loader's table, float64 [n] each.
 
-    Raises FloatingPointError naming samples without a finite logit.
+    where : named in errors. Raises FloatingPointError naming samples without a finite logit.
     """
     columns = {"metadata": condition_table(loader.table)}
-    logits = np.full(len(loader.table), np.nan)
+    found = {name: np.full(len(loader.table), np.nan) for name in ("logit", *model.scores)}
     device = next(model.parameters()).device
     batches = EpochBatches(loader, columns, lambda: 0)
     for batch in tqdm(batches, desc="scoring", unit="batch", disable=None):
         check_size(normalisation, batch, where)
         rows = batch["row"].numpy()
-        logits[rows] = mean_logits(model, on_device(batch, device)).cpu().numpy()
-    bad = ~np.isfinite(logits)
+        for name, values in mean_scores(model, on_device(batch, device)).items():
+            found[name][rows] = values.cpu().numpy()
+    bad = ~np.isfinite(found["logit"])
     if bad.any():
         names = loader.table["sample_id"].to_numpy()[bad]
         raise FloatingPointError(
             f"{where}: {bad.sum()} samples have no finite logit: {', '.join(names[:10])} ..."
         )
-    return logits
+    return found
 
 
 def predict(
@@ -105,7 +125,8 @@ def predict(
         is scored, so that they can neither choose nor calibrate a model.
     fold : cross-validation fold whose splits are taken; None takes the plain ones
     Columns: those of the metadata, `split`, `excluded` (on the exclusion list: not to be used
-    for calibration), `logit` (mean over eight views), `model`, `seed`.
+    for calibration), `logit` (mean over eight views), `model`, `seed`, and the further scores
+    of the architecture.
     """
     content = load_checkpoint(checkpoint, "classifier")
     normalisation = Normalisation.from_dict(content["normalisation"])
@@ -128,13 +149,15 @@ def predict(
             seed=0,
         )
         check_grid(normalisation, loader, checkpoint)
-        scores = predict_logits(model, normalisation, loader, checkpoint)
-        parts.append(loader.table[[*COLUMNS, "split"]].assign(logit=scores))
+        check_segments(model, loader, checkpoint)
+        scores = predict_scores(model, normalisation, loader, checkpoint)
+        parts.append(loader.table[[*COLUMNS, "split"]].assign(**scores))
     table = pd.concat(parts, ignore_index=True)
     table = table.assign(
         excluded=marked(table, exclusions), model=content["name"], seed=content["seed"]
     )
-    table = table[[*COLUMNS, "split", "excluded", "logit", "model", "seed"]]
+    own = [name for name in model.scores if name not in COLUMNS]
+    table = table[[*COLUMNS, "split", "excluded", "logit", "model", "seed", *own]]
     target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")

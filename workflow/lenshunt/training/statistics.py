@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from scipy.stats import ks_2samp
 
+from lenshunt.config import Grid
 from lenshunt.models import CONDITIONS, Normalisation, condition_table
 from lenshunt.models.inputs import background_sigma, usable_pixels
 from lenshunt.records import SLOTS
@@ -77,8 +78,13 @@ def _tells(lens: np.ndarray, nonlens: np.ndarray) -> bool:
     return bool(distance > VALUE_DIFFERENCE_MAX)
 
 
-def fit_normalisation(loader: Iterable[dict], table: pd.DataFrame) -> Normalisation:
-    """Statistics of the training set in `loader`, whose metadata rows are `table`."""
+def fit_normalisation(
+    loader: Iterable[dict], table: pd.DataFrame, grid: Grid | None = None
+) -> Normalisation:
+    """Statistics of the training set in `loader`, whose metadata rows are `table`.
+
+    grid : on which the cutouts are, for its PSF; unknown where None
+    """
     sigma, size = band_sigmas(loader)
     conditions = condition_table(table)
     known = np.isfinite(conditions)
@@ -100,4 +106,6 @@ def fit_normalisation(loader: Iterable[dict], table: pd.DataFrame) -> Normalisat
         condition_std=tuple(map(float, np.where(std > 1e-3, std, 1.0))),
         conditions_hidden=hidden,
         bands=SLOTS,
+        psf_fwhm_arcsec=grid.psf_fwhm_arcsec if grid else 0.0,
+        psf_moffat_beta=grid.moffat_beta if grid else 0.0,
     )

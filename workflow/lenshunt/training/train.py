@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from lenshunt import dataset
-from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.config import Grid, ModelConfig, TrainingConfig
 from lenshunt.models import build_model, load_backbone
 from lenshunt.provenance import file_sha256
 from lenshunt.training.balance import class_prior, sampling_weights
 from lenshunt.training.checkpoint import data_digest, load_checkpoint, save_checkpoint
 from lenshunt.training.classification import Classification
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
-from lenshunt.training.loading import Loader, draws_per_epoch
+from lenshunt.training.loading import Loader, check_segments, draws_per_epoch
 from lenshunt.training.module import Fitting
 from lenshunt.training.statistics import fit_normalisation
 
@@ -63,6 +63,7 @@ def train(
     threads: int,
     name: str = "",
     fold: int | None = None,
+    grid: Grid | None = None,
 ) -> None:
     """Train `model` on the train split of `indexes`; write checkpoint and history (CSV).
 
@@ -71,6 +72,7 @@ def train(
     log_dir : TensorBoard log, and the state from which a killed training resumes
     name : of the model, for the predictions; its backbone family where empty
     fold : cross-validation fold whose splits are taken; None takes the plain ones
+    grid : on which the cutouts are; models that render images need its PSF
     Raises ValueError for samples that must not reach a classification loss, FloatingPointError
     naming samples whose loss is not finite.
     """
@@ -85,12 +87,13 @@ def train(
     validation = open_loader(0, 1, splits=["val_select"], training=training, **options)
     dataset.guard_labels(in_order.table)
     dataset.guard_labels(validation.table)
-    normalisation = fit_normalisation(in_order, in_order.table)
+    normalisation = fit_normalisation(in_order, in_order.table, grid)
     weights = sampling_weights(in_order.table, training.source_weights)
 
     def make(config: TrainingConfig) -> Fitting:
         torch.manual_seed(seed)
         network = build_model(model, normalisation)
+        check_segments(network, in_order, name or model.architecture)
         if pretrained:
             load_backbone(network, load_checkpoint(pretrained, "backbone")["state"], pretrained)
         open_with = partial(open_loader, training=config, **options)
@@ -102,7 +105,15 @@ def train(
             samples_per_epoch=draws_per_epoch(config, len(in_order.table)),
         )
         held_out = partial(open_with, splits=["val_select"]) if len(validation.table) else None
-        return Fitting(network, Classification(validation.table), config, seed, drawn, held_out)
+        return Fitting(
+            network,
+            Classification(validation.table),
+            config,
+            seed,
+            drawn,
+            held_out,
+            model.loss_terms,
+        )
 
     folder = Path(log_dir)
     fingerprint = fingerprint_of(
