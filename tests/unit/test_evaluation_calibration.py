@@ -200,7 +200,7 @@ def test_fusing_is_the_plain_mean_of_calibrated_logits_calibrated_again(tmp_path
     shuffled = pd.read_parquet(paths[1]).sample(frac=1, random_state=0)
     shuffled.to_parquet(paths[1], index=False)
     out, parameters = str(tmp_path / "fused.parquet"), str(tmp_path / "fused.json")
-    fuse(predictions=paths, out=out, parameters=parameters)
+    fuse(predictions=paths, out=out, parameters=parameters, fusion="mean")
     fused = pd.read_parquet(out).set_index("sample_id")
     logits = np.stack(
         [pd.read_parquet(p).set_index("sample_id")["logit_calibrated"][fused.index] for p in paths]

@@ -21,6 +21,8 @@ def conditioned(**changes) -> Normalisation:
         "conditions": CONDITIONS,
         "condition_mean": (0.0,) * count,
         "condition_std": (1.0,) * count,
+        "psf_fwhm_arcsec": 0.8,
+        "psf_moffat_beta": 3.0,
     }
     return Normalisation(**{**values, **changes})
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from segment_samples import random_segments
 from test_models_inputs import conditioned
 
 from lenshunt.config import ModelConfig, TrainingConfig
@@ -22,7 +23,30 @@ MODEL_FILES = sorted((ROOT / "config" / "models").glob("*.yaml"))
 SMALL = {
     "resnet": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1]},
     "film_resnet": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "condition_dropout": 0.0},
+    "bayesian_ensemble": {
+        "widths": [8, 16, 16, 24],
+        "depths": [1, 1, 1, 1],
+        "vit_width": 24,
+        "vit_layers": 2,
+        "vit_heads": 2,
+        "sampled_layers": 1,
+        "patch_px": 8,
+        "samples": 4,
+    },
+    "equivariant_resnet": {"fields": [2, 3, 3, 4], "depths": [1, 1, 1, 1]},
+    "pinn_lens": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "supersampling": 1},
+    "enhanced_vit": {
+        "width": 24,
+        "layers": 2,
+        "heads": 2,
+        "patch_px": 8,
+        "condition_width": 16,
+        "condition_dropout": 0.0,
+        "sky_position": True,
+    },
     "vit": {"width": 24, "layers": 2, "heads": 2, "patch_px": 8},
+    "gat_lens": {"widths": [8, 16], "blocks": 1, "width": 16, "layers": 2, "heads": 2},
+    "color_aware_lens": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "group_width": 16},
 }
 
 
@@ -41,6 +65,7 @@ def toy_batch(count: int = 6, size: int = 32, seed: int = 0) -> dict[str, torch.
         "variance": torch.ones(count, 5, size, size),
         "band_flags": torch.ones(count, 5),
         "metadata": metadata,
+        "segments": random_segments(count, seed=seed),
     }
 
 
@@ -80,6 +105,7 @@ def test_any_number_of_bands(architecture):
     normalisation = conditioned(band_sigma_njy=(1.0, 2.0), bands=("r", "i"))
     batch = toy_batch(2)
     batch.update({k: batch[k][:, :2] for k in ("image", "variance", "band_flags")})
+    batch["segments"] = random_segments(2, bands=2)
     assert build_model(small(architecture), normalisation).eval()(batch).logit.shape == (2,)
 
 

@@ -42,6 +42,7 @@ rule fuse:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
+        fusion=lambda w: CONFIG.experiments[w.experiment].fusion,
         code=code("evaluation"),
     message:
         "Fusing the models of {wildcards.experiment}"
@@ -51,7 +52,8 @@ rule fuse:
 
 rule metrics:
     input:
-        lambda w: scored_paths(w.experiment).values(),
+        predictions=lambda w: scored_paths(w.experiment).values(),
+        fusion=f"{R}/fused/{{experiment}}.json",
     output:
         csv=figure(
             f"{R}/tables/metrics/{{experiment}}.csv",

@@ -58,6 +58,9 @@ use rule fuse as fuse_search with:
         f"{R}/logs/fuse_search/{{search}}.log",
     benchmark:
         f"{R}/benchmarks/fuse_search/{{search}}.tsv"
+    params:
+        fusion=lambda w: CONFIG.experiments[CONFIG.search[w.search].experiment].fusion,
+        code=code("evaluation"),
     message:
         "Fusing the scores of {wildcards.search}"
 

@@ -12,6 +12,7 @@ with logged_to(snakemake.log[0]):
     fuse(
         predictions=list(snakemake.input.predictions),
         fitted=snakemake.input.get("fitted"),
+        fusion=snakemake.params.fusion,
         out=snakemake.output.predictions,
         parameters=snakemake.output.parameters,
     )

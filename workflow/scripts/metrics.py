@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 with logged_to(snakemake.log[0]):
     evaluate(
-        predictions=dict(zip(snakemake.params.names, snakemake.input, strict=True)),
+        predictions=dict(zip(snakemake.params.names, snakemake.input.predictions, strict=True)),
+        fusions={"fused": snakemake.input.fusion},
         out_csv=snakemake.output.csv,
         out_tex=snakemake.output.tex,
         bootstraps=snakemake.params.bootstraps,

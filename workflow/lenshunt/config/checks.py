@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from lenshunt.config.datasets import Dataset, RelicsDataset
 from lenshunt.config.field_checks import check_fields
 from lenshunt.config.load import ConfigError, merged_training
-from lenshunt.config.models import ModelConfig
+from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
 from lenshunt.config.root import Config, Experiment
 from lenshunt.surveys import AUTO, survey_named
 
@@ -31,6 +31,7 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         *_matched_negatives(config),
         *_auto_surveys(config),
         *_target_psfs(config),
+        *_segments(config, models),
     ]
     for name, model in models.items():
         try:
@@ -246,6 +247,19 @@ def _target_psfs(config: Config) -> list[str]:
                     "raise it, or set unmatched to keep or drop"
                 )
     return problems
+
+
+def _segments(config: Config, models: Mapping[str, ModelConfig]) -> list[str]:
+    """Models that read segments need them to be made."""
+    if config.segments.enabled:
+        return []
+    return [
+        f"segments.enabled: false, but experiments.{name}.models has {model}, whose architecture "
+        f"{models[model].architecture} reads segments; set segments.enabled: true or remove {model}"
+        for name, experiment in config.experiments.items()
+        for model in experiment.models
+        if model in models and models[model].architecture in NEEDS_SEGMENTS
+    ]
 
 
 def models_used(config: Config) -> list[str]:

@@ -10,7 +10,9 @@ from lenshunt.config.base import Strict
 class Adversarial(Strict):
     """Adversarial training (Madry et al. 2018): images are changed to raise the loss, then learned.
 
-    Changes are bounded in units of each pixel's own sigma, so that they hide in the noise.
+    Changes are bounded in units of each pixel's own sigma. What hides in the noise of each of n
+    pixels adds up to a signal of epsilon sqrt(n): 0.5 sigma in 100 pixels of 5 bands paint or
+    remove an arc of S/N 11, which a network that resists can then no longer tell from noise.
     """
 
     method: Literal["fgsm", "pgd"] = "pgd"
@@ -92,6 +94,9 @@ Architecture = Literal[
     "color_aware_lens",
     "bayesian_ensemble",
 ]
+
+#: Architectures that read segments; this room cannot ask their classes.
+NEEDS_SEGMENTS: tuple[Architecture, ...] = ("gat_lens", "color_aware_lens")
 
 
 class ModelConfig(Strict):

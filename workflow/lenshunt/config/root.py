@@ -145,6 +145,10 @@ class Experiment(Strict):
     fold: int | None = Field(None, ge=0)
     """Cross-validation: this fold (0, 1, ...) is tested, the next validates, the others train.
     None takes the plain splits."""
+    fusion: Literal["auto", "mean", "bayes", "stacking"] = "auto"
+    """How the models' calibrated scores are fused: their plain mean, by Bayes' theorem with
+    correlated members, or by logistic regression; auto takes the best on val_select. All are
+    reported."""
     match_negatives: MatchNegatives | None = None
     """Keep only negatives that match a lens host; none keeps all."""
 

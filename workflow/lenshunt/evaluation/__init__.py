@@ -1,7 +1,7 @@
 """Bologna metrics with intervals, calibration, ensembles, prevalence and candidate lists."""
 
 from lenshunt.evaluation.bologna import FNR_METRICS, METRICS, bologna_metrics, fnr_metrics
-from lenshunt.evaluation.calibrate import apply_calibration, calibrate, fuse, read_parameters
+from lenshunt.evaluation.calibrate import apply_calibration, calibrate, read_parameters
 from lenshunt.evaluation.calibration import (
     calibration_numbers,
     equal_mass_bins,
@@ -9,6 +9,7 @@ from lenshunt.evaluation.calibration import (
     fit_calibration,
 )
 from lenshunt.evaluation.curves import roc_points
+from lenshunt.evaluation.ensembles import FUSED, chosen_method, fuse, fusion_methods
 from lenshunt.evaluation.intervals import wilson_interval
 from lenshunt.evaluation.predictions import (
     PREDICTION_COLUMNS,
@@ -24,6 +25,7 @@ from lenshunt.evaluation.strata import POOLED, test_sets
 __all__ = [
     "CANDIDATE_COLUMNS",
     "FNR_METRICS",
+    "FUSED",
     "METRICS",
     "METRIC_COLUMNS",
     "POOLED",
@@ -32,12 +34,14 @@ __all__ = [
     "bologna_metrics",
     "calibrate",
     "calibration_numbers",
+    "chosen_method",
     "equal_mass_bins",
     "evaluate",
     "expected_calibration_error",
     "fit_calibration",
     "fnr_metrics",
     "fuse",
+    "fusion_methods",
     "labelled_rows",
     "latex_table",
     "prevalence_shift",

@@ -1,12 +1,14 @@
 """The long table of metrics: model x data set x stratum x metric, as CSV and LaTeX."""
 
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lenshunt.evaluation.bologna import bologna_metrics, fnr_metrics
+from lenshunt.evaluation.bologna import METRICS, bologna_metrics, fnr_metrics
+from lenshunt.evaluation.ensembles import chosen_method, fusion_methods
 from lenshunt.evaluation.predictions import labelled_rows, read_predictions, write_text
 from lenshunt.evaluation.strata import strata, test_sets
 
@@ -37,13 +39,22 @@ LATEX_METRICS = {
 
 
 def evaluate(
-    *, predictions: dict[str, str], out_csv: str, out_tex: str, bootstraps: int, seed: int
+    *,
+    predictions: dict[str, str],
+    out_csv: str,
+    out_tex: str,
+    bootstraps: int,
+    seed: int,
+    fusions: Mapping[str, str] | None = None,
 ) -> None:
     """Metrics of every model on the test split: per set (see `test_sets`) and per stratum.
 
     predictions : Parquet table by the model's label in the report. Metrics are taken of
     `logit_calibrated` where the table has it (calibrated models are one monotonic map away from
     their logits, but pooled sets of an ensemble are not), else of `logit`.
+    fusions : JSON of a fusion by the label of its table: every method gets rows under
+    "LABEL (METHOD)", model ensemble:METHOD; those of the chosen one stand under LABEL as well.
+    A method that is not fitted gets its reason.
     out_csv : columns METRIC_COLUMNS; out_tex : the stratum `all` for a paper
     """
     parts = []
@@ -52,14 +63,58 @@ def evaluate(
         test = labelled_rows(table, "test", path)
         model, model_seed = _identity(table)
         for dataset, rows in test_sets(test).items():
-            part = set_metrics(rows, bootstraps, _seed(seed, label, dataset))
-            part["label"], part["dataset"] = label, dataset
-            part["model"], part["seed"] = model, model_seed
-            parts.append(part)
+            fusion = (fusions or {}).get(label)
+            found = (
+                {(label, model): set_metrics(rows, bootstraps, _seed(seed, label, dataset))}
+                if fusion is None
+                else _method_metrics(label, model, rows, fusion, bootstraps, seed, dataset)
+            )
+            for (name, kind), part in found.items():
+                identity = {"label": name, "dataset": dataset, "model": kind, "seed": model_seed}
+                parts.append(part.assign(**identity))
     metrics = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     metrics = metrics.reindex(columns=list(METRIC_COLUMNS))
     write_text(metrics.to_csv(index=False, float_format="%.10g"), out_csv)
     write_text(latex_table(metrics), out_tex)
+
+
+def _method_metrics(
+    label: str,
+    model: str,
+    rows: pd.DataFrame,
+    fusion: str,
+    bootstraps: int,
+    seed: int,
+    dataset: str,
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Metrics of one test set by every method of a fusion, by (label, model); the chosen last."""
+    found = {}
+    for method, note in fusion_methods(fusion).items():
+        name = f"{label} ({method})"
+        column = f"{method}:logit_calibrated"
+        found[(name, f"{model}:{method}")] = (
+            _without_scores(rows, note)
+            if note
+            else set_metrics(
+                rows.assign(logit_calibrated=rows[column]), bootstraps, _seed(seed, name, dataset)
+            )
+        )
+    chosen = chosen_method(fusion)
+    found[(label, model)] = found[(f"{label} ({chosen})", f"{model}:{chosen}")]
+    return found
+
+
+def _without_scores(rows: pd.DataFrame, note: str) -> pd.DataFrame:
+    """Metrics of the stratum `all` without values, and the reason."""
+    lens = rows["label"] == 1
+    return pd.DataFrame({"metric": METRICS, "stratum": "all", "value": np.nan}).assign(
+        low=np.nan,
+        high=np.nan,
+        interval="",
+        n_lens=int(lens.sum()),
+        n_nonlens=int((~lens).sum()),
+        note=note,
+    )
 
 
 def set_metrics(test: pd.DataFrame, bootstraps: int, seed: int) -> pd.DataFrame:

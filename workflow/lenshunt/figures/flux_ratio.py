@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.evaluation import POOLED
+from lenshunt.evaluation import FUSED, POOLED
 from lenshunt.figures.roc import line_style, undefined
 from lenshunt.figures.style import PAGE_INCHES, paper_style, save
 
@@ -23,6 +23,8 @@ def draw_fnr(*, metrics_csv: str, out: str) -> None:
     metrics = pd.read_csv(metrics_csv, keep_default_na=True)
     strata = [f"flux_ratio={name}" for name in BINS]
     metrics = metrics[metrics["stratum"].isin(strata) & metrics["metric"].isin(list(METRICS))]
+    # All methods of a fusion are in the table; the chosen one stands for them here.
+    metrics = metrics[~metrics["model"].astype(str).str.startswith(f"{FUSED}:")]
     labels = list(dict.fromkeys(metrics["label"]))
     # Data sets whose lenses have no known flux ratio would be empty panels.
     known = metrics.groupby("dataset", sort=False)["value"].transform(lambda v: v.notna().any())

@@ -40,6 +40,10 @@ from .power_law import power_law_deflection as power_law_deflection
 from .psf_convolution import PsfTransform as PsfTransform
 from .psf_convolution import psf_transform as psf_transform
 from .reddening import reddening_curve as reddening_curve
+from .segment_tensors import SegmentColours as SegmentColours
+from .segment_tensors import SegmentTensors as SegmentTensors
+from .segment_tensors import segment_colours as segment_colours
+from .segment_tensors import unpack_segments as unpack_segments
 from .simulator import DOMAIN as DOMAIN
 from .simulator import PARAMETERS as PARAMETERS
 from .simulator import render as render

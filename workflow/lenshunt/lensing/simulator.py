@@ -76,12 +76,15 @@ def render_batch(
     params: torch.Tensor,
     grid: PixelGrid,
     psf: torch.Tensor | PsfTransform | None,
+    more_deflection: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Templates: the lens and the lensed source of each sample, for a flux of 1 each.
 
     params : [batch, p], columns PARAMETERS
     psf : [h, w], [band, h, w], [batch, band, h, w] or its transform; None: no convolution.
         The transform of a tensor that comes with every batch is made once.
+    more_deflection : [batch, 2, fine y, fine x] arcsec in x and y, of each ray of `grid`, beside
+        that of the parameters
     Returns [batch, band, 2, y, x], the band axis of length 1 where all bands share a PSF: shapes
     are the same in every band. The lens sums to 1 and the source to its magnification, less what
     falls off the image. float64 for float64 parameters, else float32, whatever the autocast.
@@ -90,7 +93,7 @@ def render_batch(
         params, transform = _inputs(params, grid, psf)
         parts = [
             pixels[:, None] if kernel is None else convolve(pixels, kernel)
-            for pixels, kernel, _ in _blocks(params, grid, transform)
+            for pixels, kernel, _ in _blocks(params, grid, transform, more_deflection)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -132,20 +135,26 @@ def _inputs(
 
 
 def _blocks(
-    params: torch.Tensor, grid: PixelGrid, psf: PsfTransform | None
+    params: torch.Tensor,
+    grid: PixelGrid,
+    psf: PsfTransform | None,
+    more: torch.Tensor | None = None,
 ) -> Iterator[tuple[torch.Tensor, PsfTransform | None, slice]]:
     """Pixels [block, 2, y, x] before the PSF, the block's PSFs, and which samples they are."""
     step = len(params) if params.device.type != "cpu" else CPU_BLOCK
     for start in range(0, len(params), step):
         part = slice(start, start + step)
-        yield _pixels(params[part], grid), psf.block(part) if psf else None, part
+        pixels = _pixels(params[part], grid, None if more is None else more[part])
+        yield pixels, psf.block(part) if psf else None, part
 
 
-def _pixels(params: torch.Tensor, grid: PixelGrid) -> torch.Tensor:
+def _pixels(params: torch.Tensor, grid: PixelGrid, more: torch.Tensor | None) -> torch.Tensor:
     """Flux per pixel of lens and lensed source before the PSF, [batch, 2, y, x]."""
     c = columns_of(params)
     x, y = grid.rays(params.device, params.dtype)
     beta_x, beta_y = source_position(x, y, c)
+    if more is not None:
+        beta_x, beta_y = beta_x - more[:, 0], beta_y - more[:, 1]
     lens, source = _light(x, y, c, "lens"), _light(beta_x, beta_y, c, "source")
     pixels = bin_rays(torch.stack([lens, source], dim=1), grid.supersampling)
     if grid.cusp_supersampling > grid.supersampling:
@@ -176,7 +185,8 @@ def _with_cusp(lens: torch.Tensor, c: dict[str, torch.Tensor], grid: PixelGrid) 
     for axis in ("x", "y"):
         # which pixels are resampled is a choice, not a path for the gradient
         corner = torch.round(c[f"lens_{axis}"].detach() / scale + (grid.size_px - side) / 2)
-        corner = corner.clamp(0, grid.size_px - side)
+        # NaN is no index; the light itself stays NaN, a failed render
+        corner = corner.nan_to_num(0.0).clamp(0, grid.size_px - side)
         first[axis] = corner.long() + pixel
         start[axis] = (corner - grid.size_px / 2) * scale + offset
     # the ray nearest to the centre stands for a whole cell: 0.2 of a step conserves the flux best

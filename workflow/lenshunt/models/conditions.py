@@ -1,5 +1,7 @@
 """Observing conditions and catalogue values that a model can be conditioned on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -7,6 +9,11 @@ from torch import nn
 
 from lenshunt.models.interface import Normalisation
 from lenshunt.records import SLOTS, filter_named
+
+#: Where on the sky, as far as it changes what an image looks like: stars and dust near the Galactic
+#: plane, zodiacal light near the ecliptic. Two numbers that a circle of places share cannot name
+#: an object, yet a survey's footprint shows in them: only a model that asks for them sees them.
+SKY_CONDITIONS: tuple[str, ...] = ("abs_sin_galactic_latitude", "abs_sin_ecliptic_latitude")
 
 #: Columns of `condition_table`, in order.
 CONDITIONS: tuple[str, ...] = (
@@ -17,7 +24,20 @@ CONDITIONS: tuple[str, ...] = (
     "log_1_plus_z",
     *(f"magnitude_{slot}" for slot in SLOTS),
     *(f"log_wavelength_{slot}" for slot in SLOTS),
+    *SKY_CONDITIONS,
 )
+
+#: How an image was taken: what stands for its survey in a model that must not know its name.
+OBSERVING_CONDITIONS: tuple[str, ...] = (
+    "log_seeing",
+    "log_psf_fwhm",
+    "log_pixel_scale",
+    *(f"log_wavelength_{slot}" for slot in SLOTS),
+)
+
+#: North pole of the Galaxy in the ICRS (ESA 1997, The Hipparcos Catalogue, vol. 1, sect. 1.5.3) and
+#: of the ecliptic of J2000 (obliquity 84381.448 arcsec, IAU 1976): RA, Dec in degrees.
+POLES_DEG = ((192.85948, 27.12825), (270.0, 90.0 - 84381.448 / 3600.0))
 
 #: A value farther than this from the training mean, in standard deviations, counts as this far.
 CLIP_SIGMA = 4.0
@@ -29,12 +49,22 @@ def _log10(values: pd.Series) -> np.ndarray:
     return np.log10(np.where(array > 0, array, np.nan))
 
 
+def sky_conditions(ra_deg: np.ndarray, dec_deg: np.ndarray) -> list[np.ndarray]:
+    """Columns SKY_CONDITIONS of ICRS positions [n]: |sin| of two latitudes, 0..1; NaN for NaN."""
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    columns = []
+    for pole_ra, pole_dec in np.radians(POLES_DEG):
+        across = np.cos(dec) * np.cos(pole_dec) * np.cos(ra - pole_ra)
+        columns.append(np.abs(np.sin(dec) * np.sin(pole_dec) + across))
+    return columns
+
+
 def condition_table(table: pd.DataFrame) -> np.ndarray:
     """Conditions of every row of a metadata table, float32 [n, m], columns CONDITIONS.
 
     log10 of seeing and PSF FWHM (arcsec), pixel scale (arcsec per pixel), S/N and of the
     effective wavelength (micrometre) of each slot's true filter; log10(1 + z) of the photometric
-    redshift, else the spectroscopic one; AB magnitudes. NaN where missing.
+    redshift, else the spectroscopic one; AB magnitudes; `sky_conditions`. NaN where missing.
     """
     z_phot, z_spec = table["z_phot"].to_numpy(float), table["z_spec"].to_numpy(float)
     z = np.where(z_phot >= 0, z_phot, np.where(z_spec >= 0, z_spec, np.nan))
@@ -47,6 +77,7 @@ def condition_table(table: pd.DataFrame) -> np.ndarray:
         names = table[f"bands_{slot}"]
         known = {n: np.log10(filter_named(n).wavelength_um) for n in names.unique() if n}
         columns.append(names.map(known).to_numpy(float))
+    columns.extend(sky_conditions(table["ra"].to_numpy(float), table["dec"].to_numpy(float)))
     values = np.stack(columns, axis=1).astype(np.float32)
     return np.where(np.isfinite(values), values, np.float32(np.nan))
 
@@ -55,21 +86,38 @@ class ConditionEncoder(nn.Module):
     """Embeds conditions [b, m]; each missing one has its own learned vector, not a number.
 
     In training each condition is hidden with chance `hide`, so that the model can do without.
+    wanted : conditions to embed, those of the normalisation among them; all but SKY_CONDITIONS
+        where None
     """
 
+    columns: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
     visible: torch.Tensor
 
-    def __init__(self, normalisation: Normalisation, width: int, hide: float) -> None:
+    def __init__(
+        self,
+        normalisation: Normalisation,
+        width: int,
+        hide: float,
+        wanted: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
-        names = normalisation.conditions
+        names = [
+            name
+            for name in normalisation.conditions
+            if (name not in SKY_CONDITIONS if wanted is None else name in wanted)
+        ]
         if not names:
             raise ValueError("a conditioned model needs a normalisation with conditions")
+        at = [normalisation.conditions.index(name) for name in names]
         visible = [name not in normalisation.conditions_hidden for name in names]
         self.hide = hide
-        self.register_buffer("mean", torch.tensor(normalisation.condition_mean))
-        self.register_buffer("std", torch.tensor(normalisation.condition_std))
+        # by name: batches may have columns that the normalisation of an older training lacks
+        columns = torch.tensor([CONDITIONS.index(name) for name in names])
+        self.register_buffer("columns", columns, persistent=False)
+        self.register_buffer("mean", torch.tensor([normalisation.condition_mean[i] for i in at]))
+        self.register_buffer("std", torch.tensor([normalisation.condition_std[i] for i in at]))
         self.register_buffer("visible", torch.tensor(visible))
         self.weight = nn.Parameter(torch.randn(len(names), width) * 0.1)
         self.bias = nn.Parameter(torch.randn(len(names), width) * 0.1)
@@ -79,7 +127,8 @@ class ConditionEncoder(nn.Module):
         )
 
     def forward(self, metadata: torch.Tensor) -> torch.Tensor:
-        """[b, width]. metadata : [b, m], NaN where missing."""
+        """[b, width]. metadata : [b, m], columns CONDITIONS, NaN where missing."""
+        metadata = metadata[:, self.columns]
         present = torch.isfinite(metadata) & self.visible
         if self.training and self.hide:
             present = present & (torch.rand_like(metadata) >= self.hide)

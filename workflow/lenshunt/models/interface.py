@@ -20,6 +20,7 @@ class Batch(TypedDict):
     label, confidence : float32 [b]; label -1 where there is none
     targets : float32 [b, t], values to be regressed in pretraining; NaN where missing
     segments : float32 [b, segment, column], arcs and companions as the shards hold them
+    theta_e : float32 [b], true Einstein radius in arcsec of lenses; NaN where unknown
     """
 
     image: torch.Tensor
@@ -32,6 +33,7 @@ class Batch(TypedDict):
     confidence: NotRequired[torch.Tensor]
     targets: NotRequired[torch.Tensor]
     segments: NotRequired[torch.Tensor]
+    theta_e: NotRequired[torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,14 @@ class LensNetwork(nn.Module):
     needs_conditions, needs_segments : whether it reads `metadata`, `segments` of a batch
     scores : names in `auxiliary` that predictions keep for every object
     terms : names of the loss terms that it has beside the cross-entropy
+    invariant : whether rotations by 90 degrees and mirror images change none of its outputs
     """
 
     needs_conditions = False
     needs_segments = False
     scores: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
+    invariant = False
 
     def forward(self, batch: Batch) -> Prediction:
         """Prediction for the samples of a batch."""

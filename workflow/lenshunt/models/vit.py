@@ -9,6 +9,38 @@ from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
 
 
+def vit_backbone(
+    channels: int,
+    size_px: int,
+    width: int,
+    layers: int,
+    heads: int,
+    mlp_ratio: float,
+    patch_px: int,
+    dropout: float,
+) -> ViTModel:
+    """Patch embedding, positions and layers, without a head; the first token is the class token.
+
+    Raises ValueError where patches do not fill the image.
+    """
+    if size_px % patch_px:
+        raise ValueError(
+            f"patch_px {patch_px} does not divide the image size {size_px}; choose another "
+            "patch_px in the model's file or another size_px of the grid"
+        )
+    config = ViTConfig(
+        image_size=size_px,
+        patch_size=patch_px,
+        num_channels=channels,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=int(width * mlp_ratio),
+        hidden_dropout_prob=dropout,
+    )
+    return ViTModel(config, add_pooling_layer=False)
+
+
 class ViT(LensNetwork):
     """Pre-norm transformer; features are the mean of the patch tokens (Beyer et al. 2022).
 
@@ -30,23 +62,17 @@ class ViT(LensNetwork):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if normalisation.size_px % patch_px:
-            raise ValueError(
-                f"patch_px {patch_px} does not divide the image size {normalisation.size_px}; "
-                "choose another patch_px in the model's file or another size_px of the grid"
-            )
         self.input = ImageInput(normalisation, residual_channels)
-        config = ViTConfig(
-            image_size=normalisation.size_px,
-            patch_size=patch_px,
-            num_channels=self.input.channels,
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            intermediate_size=int(width * mlp_ratio),
-            hidden_dropout_prob=dropout,
+        self.backbone = vit_backbone(
+            self.input.channels,
+            normalisation.size_px,
+            width,
+            layers,
+            heads,
+            mlp_ratio,
+            patch_px,
+            dropout,
         )
-        self.backbone = ViTModel(config, add_pooling_layer=False)
         self.heads = Heads(width, dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:

@@ -25,7 +25,13 @@ METRICS_NOTE = (
     "positives, a count, so it depends on the number of non-lenses beside it. Square brackets: "
     "95 % intervals (bootstrap for areas, none where a class has fewer than ten objects or "
     "all resamples agree; Wilson for the rest). "
-    "*Not resolved*: too few non-lenses for that rate. *Undefined*: one class only."
+    "*Not resolved*: too few non-lenses for that rate. *Undefined*: one class only. *Not fitted*: "
+    "too few objects to fit that way of fusing the models."
+)
+FUSION_NOTE = (
+    "Every way of fusing is fitted on val_calibrate, calibrated again on scores of held-out "
+    "systems, and measured on the test split; the one that is taken was chosen on val_select. "
+    "*Members worth*: how many independent models the ensemble is worth by its Bayesian weights."
 )
 
 
@@ -99,6 +105,8 @@ def summary_text(products: Products, seed: int) -> str:
     if products.calibrations:
         parts += ["## Calibration\n"]
         parts += [markdown_table(tables.calibration_table(products.calibrations))]
+        parts += ["## Fusion\n", FUSION_NOTE + "\n"]
+        parts += [markdown_table(tables.fusion_table(products.calibrations))]
     if products.clusters:
         parts += ["## Clusters\n", markdown_table(tables.cluster_table(products.clusters))]
     return "\n".join(parts)

@@ -24,6 +24,9 @@ MAIN_METRICS = {
     "f_beta_0.001": "F_beta",
 }
 
+#: Words of a note that say why a metric has no value; else it is undefined.
+NO_VALUE = ("not resolved", "not fitted")
+
 
 def read_json(path: str) -> Any:
     """Parsed JSON of a product."""
@@ -172,7 +175,7 @@ def metrics_table(path: str) -> pd.DataFrame:
 def _with_interval(entry: pd.Series) -> str:
     if pd.isna(entry["value"]):
         note = str(entry["note"])
-        return "not resolved" if "not resolved" in note else "undefined"
+        return next((word for word in NO_VALUE if word in note), "undefined")
     if pd.isna(entry["low"]):
         return f"{entry['value']:.3f}"
     return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
@@ -198,6 +201,33 @@ def calibration_table(parameters: Mapping[tuple[str, str], str]) -> pd.DataFrame
         row["test objects"] = fitted["test"]["after"]["n"]
         row["note"] = fitted["note"] or ""
         rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def fusion_table(parameters: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Ways to fuse the members of every experiment: the validation score that chose, weights.
+
+    parameters : JSON of calibrations by (experiment, label); those of single models are passed by
+    """
+    rows = []
+    for (experiment, _), path in parameters.items():
+        fusion = read_json(path).get("fusion")
+        if fusion is None:
+            continue
+        for method, numbers in fusion["methods"].items():
+            chosen = method == fusion["chosen"]
+            weights = numbers.get("weights", {})
+            rows.append(
+                {
+                    "experiment": experiment,
+                    "method": method,
+                    f"val_select: {fusion['select']['score']}": _number(numbers["val_select"]),
+                    "lenses / non-lenses": "{n_lens} / {n_nonlens}".format(**fusion["select"]),
+                    "members worth": _number(numbers.get("members_effective")),
+                    "weights": ", ".join(f"{name} {w:.2f}" for name, w in weights.items()) or "-",
+                    "taken": f"yes: {fusion['why']}" if chosen else numbers["note"] or "no",
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -1,14 +1,28 @@
 """Adversarial training: images moved within their noise so as to raise the loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from lenshunt.config import Adversarial
 from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.models.inputs import usable_pixels
 
 Losses = Callable[[Prediction, Batch], torch.Tensor]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; at the end each part is back in the mode that it was in."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def attacked(model: LensNetwork, losses: Losses, batch: Batch, config: Adversarial) -> Batch:
@@ -30,7 +44,11 @@ def attacked(model: LensNetwork, losses: Losses, batch: Batch, config: Adversari
 def perturbed(
     model: LensNetwork, losses: Losses, batch: Batch, config: Adversarial
 ) -> torch.Tensor:
-    """Images [b, band, y, x] of `batch` after the attack; unusable pixels stay what they are."""
+    """Images [b, band, y, x] of `batch` after the attack; unusable pixels stay what they are.
+
+    losses : of each sample, [b]; only the sign of their gradients matters. No gradient reaches
+        the weights. Random starts are torch's global random numbers.
+    """
     image, variance = batch["image"].detach(), batch["variance"]
     usable = usable_pixels(variance, batch["band_flags"])
     bound = config.epsilon_sigma * torch.where(usable, variance, 0.0).sqrt()
@@ -40,15 +58,11 @@ def perturbed(
     change = torch.zeros_like(image)
     if config.method == "pgd":
         change = (torch.rand_like(image) * 2 - 1) * bound
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for _ in range(steps):
             moved = (image + change).requires_grad_(True)
             with torch.enable_grad():
                 loss = losses(model({**batch, "image": moved}), batch).sum()
             (gradient,) = torch.autograd.grad(loss, moved)
             change = (change + step * gradient.sign()).clamp(-bound, bound)
-    finally:
-        model.train(was_training)
     return image + change

@@ -23,7 +23,9 @@ class Classification:
 
     def columns(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
         """Per-object arrays that a batch needs beside the loader's."""
-        return {"metadata": condition_table(table)}
+        lens = table["label"].to_numpy() == 1
+        theta_e = np.where(lens, table["einstein_radius"].to_numpy(float), np.nan)
+        return {"metadata": condition_table(table), "theta_e": theta_e.astype(np.float32)}
 
     def losses(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
         """Loss of each sample, [b]; 0 for a sample without a label."""

@@ -39,10 +39,10 @@ def dihedral_views(batch: Batch) -> list[Batch]:
 def mean_scores(model: LensNetwork, batch: Batch) -> dict[str, torch.Tensor]:
     """`logit` and the model's own scores of each sample, [b]: means over its eight views.
 
-    A lens has no up and no handedness.
+    A lens has no up and no handedness. An invariant model needs one view: the others are equal.
     """
     found: dict[str, torch.Tensor] = {}
-    views = dihedral_views(batch)
+    views = [batch] if model.invariant else dihedral_views(batch)
     for view in views:
         prediction = model(view)
         values = {"logit": prediction.logit}

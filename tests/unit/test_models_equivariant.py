@@ -1,0 +1,225 @@
+"""The equivariant network: group laws, exact invariance, filters kept, one view in prediction."""
+
+import copy
+
+import pytest
+import torch
+from test_models_inputs import conditioned
+from test_models_registry import small, toy_batch
+
+from lenshunt.models import build_model, count_parameters
+from lenshunt.models.equivariant_resnet import EquivariantResNet
+from lenshunt.models.group_convolution import (
+    ORDER,
+    GroupConvolution,
+    GroupNormalisation,
+    centred,
+    inverse,
+    moved_image,
+    product,
+)
+from lenshunt.training.module import move_averages
+from lenshunt.training.predict import dihedral_views, mean_scores
+
+ELEMENTS = range(ORDER)
+
+
+def network(**changes) -> EquivariantResNet:
+    """A small network whose batch statistics are those of some images."""
+    torch.manual_seed(0)
+    model = build_model(small("equivariant_resnet", **changes), conditioned())
+    model(toy_batch(8, 40))
+    return model.eval()
+
+
+def faulty_batch(size: int) -> dict[str, torch.Tensor]:
+    """Images with unusable pixels and a missing band, none of which is symmetric."""
+    batch = toy_batch(4, size, seed=size)
+    batch["variance"] = batch["variance"] * (1 + torch.rand_like(batch["variance"]))
+    batch["variance"][0, 1, :7, 3] = torch.inf
+    batch["variance"][1, :, 2:5] = torch.inf
+    batch["band_flags"][2, 3] = 0.0
+    return batch
+
+
+def moved_map(feature_map: torch.Tensor, element: int) -> torch.Tensor:
+    """What becomes of a feature map [b, 8 field, y, x] when its image is moved."""
+    blocks = feature_map.chunk(ORDER, dim=1)
+    return torch.cat(
+        [moved_image(blocks[product(inverse(element), g)], element) for g in ELEMENTS], dim=1
+    )
+
+
+def test_the_elements_are_a_group_that_acts_on_images():
+    image = torch.randn(2, 3, 5, 5)
+    for a in ELEMENTS:
+        assert product(inverse(a), a) == product(a, inverse(a)) == 0
+        for b in ELEMENTS:
+            both = moved_image(moved_image(image, b), a)
+            assert torch.equal(both, moved_image(image, product(a, b)))
+    assert len({tuple(moved_image(image, a).flatten().tolist()) for a in ELEMENTS}) == ORDER
+
+
+@pytest.mark.parametrize("size", [7, 8, 9, 10])
+@pytest.mark.parametrize("kernel, stride", [(1, 2), (3, 1), (3, 2), (7, 2)])
+def test_a_moved_image_gives_a_moved_feature_map(size, kernel, stride):
+    torch.manual_seed(size)
+    lift = GroupConvolution(2, 3, kernel, stride, lifts=True)
+    layer = GroupConvolution(3, 4, 3, stride)
+    norm = GroupNormalisation(4)
+    image = torch.randn(2, 2, size, size + 2)
+    before = norm(layer(lift(image)))
+    assert before.shape[1] == 4 * ORDER
+    for a in ELEMENTS:
+        found = norm(layer(lift(moved_image(image, a))))
+        torch.testing.assert_close(found, moved_map(before, a), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [31, 32, 33, 45, 50, 64])
+def test_the_logit_is_the_same_for_all_eight_views_at_any_size(size):
+    model = network()
+    batch = faulty_batch(size)
+    with torch.no_grad():
+        views = torch.stack([model(view).logit for view in dihedral_views(batch)])
+        features = [model(view).features for view in dihedral_views(batch)]
+    # Sums in another order differ in float32's last digits, and in nothing else.
+    torch.testing.assert_close(views, views[:1].expand_as(views), atol=2e-6, rtol=2e-6)
+    for one in features:
+        torch.testing.assert_close(one, features[0], atol=1e-5, rtol=1e-5)
+    assert views[0].std() > 1e-4
+
+
+@pytest.mark.parametrize("options", [{"stem_kernel": 3, "stem_stride": 1}, {"stem_pool": False}])
+def test_other_stems_are_invariant_too(options):
+    model = network(**options)
+    with torch.no_grad():
+        views = torch.stack([model(view).logit for view in dihedral_views(faulty_batch(33))])
+    torch.testing.assert_close(views, views[:1].expand_as(views), atol=2e-6, rtol=2e-6)
+
+
+def test_training_leaves_it_invariant():
+    torch.manual_seed(3)
+    model = build_model(small("equivariant_resnet"), conditioned())
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(3):
+        optimiser.zero_grad()
+        model(toy_batch(8, 32, seed=step)).logit.square().sum().backward()
+        optimiser.step()
+    model.eval()
+    with torch.no_grad():
+        views = torch.stack([model(view).logit for view in dihedral_views(faulty_batch(32))])
+    torch.testing.assert_close(views, views[:1].expand_as(views), atol=1e-5, rtol=1e-5)
+
+
+def test_it_tells_what_a_rotation_does_not_change():
+    # Invariance is not blindness: another arrangement of the same pixels is another image.
+    model = network()
+    batch = toy_batch(4, 32)
+    shuffled = {**batch, "image": batch["image"][:, :, torch.randperm(32)]}
+    with torch.no_grad():
+        assert (model(batch).logit - model(shuffled).logit).abs().min() > 1e-5
+
+
+def test_prediction_from_one_view_is_that_from_eight(monkeypatch):
+    model = network()
+    batch = faulty_batch(40)
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    one = mean_scores(model, batch)["logit"]
+    assert len(calls) == 1
+    monkeypatch.setattr(type(model), "invariant", False)
+    eight = mean_scores(model, batch)["logit"]
+    assert len(calls) == 9
+    torch.testing.assert_close(one, eight, atol=2e-6, rtol=2e-6)
+
+
+def test_even_axes_become_odd_about_the_same_middle():
+    ramp = torch.arange(6.0).expand(1, 1, 5, 6)
+    found = centred(ramp)
+    assert found.shape == (1, 1, 5, 5)
+    assert float(found.mean()) == pytest.approx(float(ramp.mean()))
+    assert centred(found) is found
+
+
+def test_eight_elements_share_their_batch_statistics():
+    norm = GroupNormalisation(3)
+    x = torch.randn(4, 3 * ORDER, 5, 6) * 3 + torch.arange(3.0).repeat(ORDER)[:, None, None]
+    found = norm(x).unflatten(1, (ORDER, 3))
+    torch.testing.assert_close(found.mean(dim=(0, 1, 3, 4)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.var(dim=(0, 1, 3, 4)), torch.ones(3), atol=5e-3, rtol=0)
+    assert norm.norm.running_mean.shape == (3,)
+
+
+def test_kept_filters_follow_the_weights_whatever_changes_them():
+    model = network()
+    batch, other = toy_batch(2), network(stem_kernel=7)
+    torch.nn.init.normal_(other.backbone.stem.weight)
+
+    def fresh() -> torch.Tensor:
+        return copy.deepcopy(model).train().eval()(batch).logit
+
+    with torch.inference_mode():
+        assert torch.equal(model(batch).logit, model(batch).logit)
+        kept = model.backbone.stem.filters()
+        assert kept is model.backbone.stem.filters()
+    values, targets = list(model.parameters()), list(other.parameters())
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+
+    def one_step() -> None:
+        model(batch).logit.sum().backward()
+        optimiser.step()
+
+    changes = (
+        lambda: move_averages(0.5, [v.detach() for v in values], targets, torch.tensor(9)),
+        one_step,
+        lambda: model.load_state_dict(other.state_dict()),
+        lambda: model.to(memory_format=torch.channels_last),
+    )
+    for change in changes:
+        with torch.no_grad():
+            model(batch)
+        change()
+        with torch.no_grad():
+            assert torch.equal(model(batch).logit, fresh())
+
+
+def test_gradients_flow_after_a_prediction_in_inference_mode():
+    model = network()
+    with torch.inference_mode():
+        model(toy_batch(2))
+    image = toy_batch(2)["image"].requires_grad_()
+    (gradient,) = torch.autograd.grad(model({**toy_batch(2), "image": image}).logit.sum(), image)
+    assert gradient.abs().max() > 0
+
+
+def test_a_stride_over_a_single_place_has_no_gradient_where_padding_is():
+    # oneDNN leaves these gradients as it finds them in memory: NaN, in half of the tries.
+    layer = GroupConvolution(4, 4, 3, stride=2)
+    for _ in range(10):
+        rubbish = [torch.full(layer.filters().shape, torch.nan).bfloat16() for _ in range(20)]
+        del rubbish
+        layer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = layer(torch.randn(16, 4 * ORDER, 2, 2))
+        assert found.shape[2:] == (1, 1)
+        found.float().square().sum().backward()
+        padding = torch.ones(3, 3, dtype=torch.bool)
+        padding[1, 1] = False
+        assert (layer.weight.grad[:, :, padding] == 0).all()
+        assert layer.weight.grad[:, :, 1, 1].abs().min() > 0
+
+
+def test_an_even_kernel_is_an_error():
+    with pytest.raises(ValueError, match="kernel 4 must be odd"):
+        GroupConvolution(1, 1, 4)
+
+
+def test_the_configured_networks_have_the_parameters_of_their_plain_counterparts():
+    for fields, widths in (((23, 45, 90, 181), (64, 128, 256, 512)), ((6, 11, 23, 45), None)):
+        with torch.device("meta"):
+            own = EquivariantResNet(conditioned(), True, fields=fields)
+            plain = build_model(
+                small("resnet", depths=[2] * 4, widths=list(widths or (16, 32, 64, 128))),
+                conditioned(),
+            )
+        assert count_parameters(own) == pytest.approx(count_parameters(plain), rel=0.03)

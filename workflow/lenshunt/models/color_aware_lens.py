@@ -1,0 +1,165 @@
+"""ResNet with a grouping head: segments that are images of one source have one colour."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from lenshunt.images.segment_columns import POINT_LIKE
+from lenshunt.lensing import colour_consistency_loss, colour_weight
+from lenshunt.models.grouping import STATISTICS, GroupingHead, group_statistics
+from lenshunt.models.heads import Heads
+from lenshunt.models.inputs import ImageInput
+from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
+from lenshunt.models.lens_dust import LensDust
+from lenshunt.models.resnet import resnet_backbone, stage_channels
+from lenshunt.models.segment_graph import edge_features, radii
+from lenshunt.models.segment_nodes import SystemNodes, feature_count, node_features, system_nodes
+
+
+class ColorAwareLens(LensNetwork):
+    """ResNet-18 by default; its map at each segment and the segment's own numbers decide on w_s.
+
+    The loss term `colour` is `colour_consistency_loss` of the memberships w_s: a segment joins
+    what agrees with its colour up to dust of the lens, and leaves what does not; leaving costs
+    something, so that memberships do not collapse. Its weight is lower for point-like segments
+    (`colour_weight`): quasar images are subject to microlensing and time delays. No catalogue
+    tells these two risks of an object, so that they are 0 beside that.
+
+    The classifier reads the image, the mean of the members, and the statistics of the group, its
+    colour distance among them. In pretraining (`auxiliary` values to regress) there are no
+    segments, and only the backbone is there.
+
+    group_width, group_heads : of the grouping head
+    feedback : whether the classifier is told about the group
+    """
+
+    needs_conditions = True
+    needs_segments = True
+    scores = ("colour_distance", "group_members")
+    terms = ("colour",)
+
+    def __init__(
+        self,
+        normalisation: Normalisation,
+        residual_channels: bool,
+        auxiliary: Sequence[str] = (),
+        *,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        depths: Sequence[int] = (2, 2, 2, 2),
+        layer_type: str = "basic",
+        stem_kernel: int = 7,
+        stem_stride: int = 2,
+        stem_pool: bool = True,
+        dropout: float = 0.0,
+        group_width: int = 128,
+        group_heads: int = 4,
+        feedback: bool = True,
+    ) -> None:
+        super().__init__()
+        self.input = ImageInput(normalisation, residual_channels)
+        self.backbone = resnet_backbone(
+            self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
+        )
+        channels = stage_channels(widths, layer_type)
+        self.reads_segments = not auxiliary
+        pooled = channels[-1]
+        if self.reads_segments:
+            self.pixel_scale = normalisation.pixel_scale_arcsec
+            self.dust = LensDust(normalisation)
+            self.local, self.whole = (
+                # beside a segment's own numbers, which are of order 1
+                nn.Sequential(nn.Linear(width, group_width), nn.LayerNorm(group_width))
+                for width in (channels[0], channels[-1])
+            )
+            known = feature_count(len(normalisation.bands)) + 2 * group_width
+            self.grouping = GroupingHead(known, group_width, group_heads)
+            self.nobody = nn.Parameter(torch.randn(group_width) * 0.1)
+            self.no_statistics = nn.Parameter(torch.randn(STATISTICS) * 0.1)
+            self.feedback = feedback
+            if feedback:
+                self.told = nn.Sequential(
+                    nn.Linear(group_width + STATISTICS, group_width), nn.SiLU(),
+                    nn.Linear(group_width, group_width), nn.SiLU(),
+                )  # fmt: skip
+                pooled += group_width
+        self.heads = Heads(pooled, dropout, auxiliary)
+
+    def forward(self, batch: Batch) -> Prediction:
+        """`auxiliary`: colour_distance, mean of the members in sigma, NaN with fewer than two
+        segments of known colours; group_members, sum of the memberships.
+
+        `internals`: membership [b, segment], flux and variance as the loss takes them.
+        """
+        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        hidden = self.backbone.embedder(channels.contiguous(memory_format=torch.channels_last))
+        first, *others = self.backbone.encoder.stages
+        early = first(hidden)
+        hidden = early
+        for stage in others:
+            hidden = stage(hidden)
+        pooled = self.backbone.pooler(hidden).flatten(1)
+        if not self.reads_segments:
+            return self.heads(pooled)
+        nodes = system_nodes(batch, self.pixel_scale)
+        with torch.autocast(pooled.device.type, enabled=False):
+            image = pooled.float()
+            half_side = 0.5 * self.pixel_scale * batch["image"].shape[-1]
+            local = self.local(_at(early.float(), nodes.position, half_side))
+            member, told, auxiliary = self._group(nodes, local, image, self.dust(batch))
+        if self.feedback:
+            image = torch.cat([image, told], dim=1)
+        internals = {"membership": member[:, 1:], "psf_likeness": nodes.psf_likeness[:, 1:]}
+        internals["flux"], internals["variance"] = nodes.flux[:, 1:], nodes.variance[:, 1:]
+        return replace(self.heads(image), auxiliary=auxiliary, internals=internals)
+
+    def _group(
+        self, nodes: SystemNodes, local: torch.Tensor, image: torch.Tensor, reddening: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Memberships [b, node], what the classifier is told [b, group_width], and scores [b].
+
+        local : [b, node, group_width], of the map at each node; image : [b, feature]
+        """
+        middle = torch.zeros_like(nodes.position[:, 0])
+        radius = radii(nodes, middle)
+        between = edge_features(nodes, middle, reddening)
+        whole = self.whole(image)[:, None].expand_as(local)
+        alone = node_features(nodes, radius, self.input.band_sigma)
+        hidden, member = self.grouping(torch.cat([alone, local, whole], dim=-1), between, nodes)
+        group = group_statistics(nodes, member, radius, reddening)
+        # with no members the mean is a vector of its own, not a zero, and so are the statistics
+        total = member.sum(dim=1, keepdim=True)
+        mean = ((member[..., None] * hidden).sum(dim=1) + 0.1 * self.nobody) / (total + 0.1)
+        some = nodes.segment.any(dim=1, keepdim=True)
+        statistics = torch.where(some, group.statistics, self.no_statistics)
+        told = torch.cat([mean, statistics], dim=1)
+        scores = {"colour_distance": group.distance, "group_members": total[:, 0].detach()}
+        return member, self.told(told) if self.feedback else told, scores
+
+    def loss_terms(
+        self, prediction: Prediction, batch: Batch, names: tuple[str, ...]
+    ) -> dict[str, torch.Tensor]:
+        """colour: `colour_consistency_loss` of the memberships, 0 with fewer than two segments."""
+        known = prediction.internals
+        with torch.autocast(batch["image"].device.type, enabled=False):
+            nothing = torch.zeros_like(known["psf_likeness"])
+            weight = colour_weight(known["psf_likeness"] > POINT_LIKE, nothing, nothing)
+            loss = colour_consistency_loss(
+                known["flux"], known["variance"], known["membership"], self.dust(batch), weight
+            )
+        return dict.fromkeys(names, loss)
+
+
+def _at(features: torch.Tensor, position: torch.Tensor, half_side_arcsec: float) -> torch.Tensor:
+    """Bilinear values [b, node, channel] of a map [b, channel, y, x] at positions in arcsec.
+
+    As a product with weights of rows and columns: the gradient of `grid_sample` is not
+    deterministic on a GPU. Beside the map the value of its edge.
+    """
+    weights = []
+    for place, size in zip(position.unbind(-1), reversed(features.shape[2:]), strict=True):
+        pixel = ((place / half_side_arcsec + 1) * size / 2 - 0.5).clamp(0, size - 1)
+        distance = (torch.arange(size, device=place.device) - pixel[..., None]).abs()
+        weights.append((1 - distance).clamp(min=0))
+    return torch.einsum("bcyx,bnx,bny->bnc", features, *weights)

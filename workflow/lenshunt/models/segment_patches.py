@@ -1,0 +1,114 @@
+"""Patches of the image around segments, turned so that the deflector is below, and their CNN."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def segment_patches(
+    channels: torch.Tensor,
+    sample: torch.Tensor,
+    position: torch.Tensor,
+    centre: torch.Tensor,
+    size_px: int,
+    pixel_scale_arcsec: float,
+) -> torch.Tensor:
+    """Patches [n, channel, size_px, size_px] of images [b, channel, y, x], bilinear.
+
+    sample : int64 [n], the image of each patch
+    position, centre : [n, 2] arcsec (x, y) from the middle of the image, right and up: middle of
+        the patch, and what lies below it (the radius from there points up), so that an arc looks
+        alike on every side of a deflector. Beside the image there are zeros, also in the validity
+        channels.
+    Where both coincide the patch is not turned.
+    """
+    out = (position - centre).detach()
+    length = torch.sqrt((out * out).sum(dim=1, keepdim=True))
+    upright = torch.tensor([0.0, 1.0], device=out.device, dtype=out.dtype).expand_as(out)
+    up = torch.where(length > 1e-6, out / length.clamp(min=1e-6), upright)
+    right = torch.stack([up[:, 1], -up[:, 0]], dim=1)
+    step = torch.arange(size_px, device=out.device, dtype=out.dtype) - (size_px - 1) / 2
+    step = step * pixel_scale_arcsec
+    places = (
+        position[:, None, None]
+        + step[:, None, None] * up[:, None, None]
+        + step[None, :, None] * right[:, None, None]
+    )
+    half_side = 0.5 * channels.shape[-1] * pixel_scale_arcsec
+    grid = (places / half_side).to(channels.dtype)
+    return _sampled(channels, sample, grid)
+
+
+def _sampled(channels: torch.Tensor, sample: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Bilinear samples of images [b, c, y, x] at grid [n, p, p, 2] of image sample[n]; -1..1.
+
+    `grid_sample` wants one grid per image: the patches of an image are laid one below the other,
+    as many as the image with most of them has.
+    """
+    b, n, size = len(channels), len(sample), grid.shape[1]
+    if n == 0:
+        return channels.new_zeros(0, channels.shape[1], size, size)
+    counts = torch.zeros(b, dtype=torch.long, device=sample.device)
+    counts = counts.scatter_add(0, sample, torch.ones_like(sample))
+    first = counts.cumsum(0) - counts
+    place = torch.arange(n, device=sample.device) - first[sample]
+    most = int(counts.max())
+    laid = grid.new_full((b, most, size, size, 2), 2.0)
+    laid[sample, place] = grid
+    found = functional.grid_sample(
+        channels, laid.view(b, most * size, size, 2), align_corners=False
+    )
+    found = found.view(b, -1, most, size, size).transpose(1, 2)
+    return found[sample, place]
+
+
+class PatchBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a short cut, as in ResNet, with group norms."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.second = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.norms = nn.ModuleList(nn.GroupNorm(_groups(outside), outside) for _ in range(2))
+        self.short: nn.Module = nn.Identity()
+        if stride > 1 or inside != outside:
+            self.short = nn.Conv2d(inside, outside, 1, stride, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = functional.relu(self.norms[0](self.first(x)))
+        return functional.relu(self.norms[1](self.second(hidden)) + self.short(x))
+
+
+class PatchNetwork(nn.Module):
+    """Small residual CNN for patches and whole images alike; its features are a mean over pixels.
+
+    Group norms, not batch norms: patches and whole images have statistics of their own, their
+    number changes from batch to batch, and a batch may have no patch.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[int], blocks: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(channels, widths[0], 5, 2, 2, bias=False)
+        self.norm = nn.GroupNorm(_groups(widths[0]), widths[0])
+        layers: list[nn.Module] = []
+        inside = widths[0]
+        for number, width in enumerate(widths):
+            for block in range(blocks):
+                layers.append(PatchBlock(inside, width, 2 if number and not block else 1))
+                inside = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[n, feature] of images [n, channel, y, x]; n may be 0."""
+        hidden = self.layers(functional.relu(self.norm(self.stem(x))))
+        return hidden.mean(dim=(2, 3))
+
+
+def _groups(channels: int) -> int:
+    """Groups of about eight channels."""
+    groups = max(channels // 8, 1)
+    while channels % groups:
+        groups -= 1
+    return groups
