@@ -90,6 +90,7 @@ def pretrain(
         seed=seed,
         model=model.model_dump(),
         training=training.model_dump(),
+        online=None,
         normalisation=normalisation.to_dict(),
         class_prior={},
         data_sha256=data_digest(indexes),
