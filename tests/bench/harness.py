@@ -1,5 +1,6 @@
 """What a benchmark returns: one row, ours against a peer on the same work in the same run."""
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,3 +33,18 @@ def best_of(function: Callable[[], object], repeats: int = 3) -> float:
         function()
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def cpu_seconds(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median CPU time of each job in seconds, over `rounds` in which every job runs once.
+
+    Taken in turn, jobs share whatever else the machine does meanwhile; CPU time leaves out the
+    waiting for it. All threads count: set the libraries to one. Nothing is warmed up here.
+    """
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            start = time.process_time()
+            job()
+            times[name].append(time.process_time() - start)
+    return {name: statistics.median(values) for name, values in times.items()}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from colour_segments import POGSON, WAVELENGTHS, segments
 from scipy import stats
 
 from lenshunt.lensing.colour_prior import (
@@ -15,22 +16,6 @@ from lenshunt.lensing.colour_prior import (
     group_distance,
 )
 from lenshunt.lensing.reddening import reddening_curve
-
-WAVELENGTHS = np.array([0.481, 0.623, 0.774, 0.891, 0.978])
-POGSON = 2.5 / np.log(10)
-DIFFERENCE = np.eye(5)[:-1] - np.eye(5)[1:]
-
-
-def segments(n: int, count: int, snr: float = 20.0, dust: float = 0.0, seed: int = 1):
-    """Fluxes, variances, reddening of n groups of one colour each; noise Gaussian in magnitude."""
-    rng = np.random.default_rng(seed)
-    red = reddening_curve(np.full(n, 0.5), WAVELENGTHS).astype(float)
-    truth = rng.normal(0, 0.4, (n, 1, 5)) + rng.normal(0, 0.5, (n, count, 1))
-    truth = truth + rng.normal(0, dust, (n, count, 1)) * red[:, None]
-    sigma = POGSON / snr * np.exp(rng.normal(0, 0.3, truth.shape))
-    magnitude = truth + rng.normal(size=truth.shape) * np.sqrt(sigma**2 + FLOOR_MAG**2 / 2)
-    flux = 10 ** (-0.4 * magnitude)
-    return tuple(torch.tensor(a) for a in (flux, (flux * sigma / POGSON) ** 2, red))
 
 
 def reference_q(flux, variance, red, others, segment, bands):
@@ -271,3 +256,13 @@ def test_reddening_beyond_the_law():
 def test_an_unknown_redshift_is_replaced_by_a_named_one(unknown):
     both = reddening_curve(np.array([unknown, 0.7]), WAVELENGTHS, z_where_unknown=0.7)
     assert (both[0] == both[1]).all()
+
+
+def test_autocast_and_low_precision_memberships_keep_the_precision_of_the_loss():
+    flux, variance, red = segments(6, 4, dust=0.1)
+    member = torch.rand(6, 4, generator=torch.Generator().manual_seed(2)).bfloat16()
+    expected = colour_consistency_loss(flux, variance, member.double(), red)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = colour_consistency_loss(flux, variance, member, red)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)

@@ -16,6 +16,7 @@ from lenshunt.lensing.lens_constraints import (
 from lenshunt.lensing.physics_loss import (
     RenderFailures,
     chi2_loss,
+    degrees_of_freedom,
     physics_curriculum,
     reduced_chi2,
     robust,
@@ -58,6 +59,22 @@ def test_chi2_per_degree_of_freedom_of_a_known_fit():
     assert float(reduced_chi2(two_bands, ones(two_bands), SHAPES)) == pytest.approx(1)
     absent = Fit(two_bands.fluxes, torch.tensor([[94.0, 0.0]]), torch.tensor([[100, 0]]))
     assert float(reduced_chi2(absent, ones(two_bands), SHAPES)) == pytest.approx(1)
+
+
+def test_a_model_without_a_source_has_one_flux_per_band():
+    with_source = fit([[84.0, 108.0]])
+    without = Fit(torch.zeros(1, 2, 1), with_source.chi2, with_source.n_pixels)
+    assert float(degrees_of_freedom(with_source, ones(with_source), SHAPES)) == 192
+    assert float(degrees_of_freedom(without, ones(without), SHAPES)) == 194
+
+
+def test_a_band_without_pixels_and_noise_correlation_leaves_no_nan_in_the_gradient():
+    shapes = torch.ones(1, 2, dtype=torch.float64, requires_grad=True)
+    model = Fit(torch.zeros(1, 2, 2), 94.0 * shapes, torch.tensor([[100, 0]]))
+    noise_corr = torch.tensor([[1.0, torch.nan]], dtype=torch.float64)
+    chi2_loss(torch.zeros(1), model, noise_corr, SHAPES).loss.backward()
+    assert shapes.grad[0, 0] > 0
+    assert shapes.grad[0, 1] == 0
 
 
 @pytest.mark.parametrize("width", [0.0, 1.0])
@@ -117,6 +134,23 @@ def test_the_gradient_of_a_failed_render_does_not_reach_the_network():
     assert (weights.grad[[0, 2]] != 0).all()
 
 
+def test_a_sample_that_fails_in_value_and_gradient_is_counted_once():
+    failures = RenderFailures()
+    weights = torch.ones(400, 1, requires_grad=True)
+    factor = torch.ones(400, 1)
+    factor[:3] = -1.0
+    # three renders fail and their gradient with them; the fourth fails on the way back alone
+    factor[3] = 0.0
+    shapes = without_failed(weights * factor, failures)
+    model = Fit(torch.zeros(400, 1, 2), torch.sqrt(shapes), torch.full((400, 1), 100))
+    found = chi2_loss(torch.zeros(400), model, torch.ones(400, 1), SHAPES)
+    failures.note(found.failed, 400)
+    found.loss.backward()
+    assert found.failed == 3
+    assert (failures.failed, failures.rendered) == (4, 400)
+    assert torch.isfinite(weights.grad).all()
+
+
 def test_more_than_one_percent_of_failures_stops_the_training(caplog):
     failures = RenderFailures()
     failures.note(1, 32)
@@ -165,6 +199,17 @@ def test_two_images_of_known_offset():
     assert (
         float(lens_equation_loss(beta, weight * torch.tensor([1.0, 0, 0]), torch.ones(1, 3))) == 0
     )
+
+
+def test_a_missing_image_may_have_no_magnification():
+    beta = torch.tensor([[[0.0, 0.0], [0.2, 0.0], [torch.nan, torch.nan]]], requires_grad=True)
+    weight = torch.tensor([[1.0, 1.0, 0.0]], requires_grad=True)
+    magnification = torch.tensor([[4.0, 4.0, torch.nan]])
+    loss = lens_equation_loss(beta, weight, magnification)
+    by_beta, by_weight = torch.autograd.grad(loss.sum(), (beta, weight))
+    assert float(loss.detach()) == pytest.approx(0.04)
+    assert torch.isfinite(by_beta).all()
+    assert torch.isfinite(by_weight).all()
 
 
 def test_magnification_is_a_weight_of_the_lens_equation_not_a_way_out():

@@ -150,6 +150,50 @@ def test_a_companion_has_its_place_its_flux_and_its_colour_and_is_point_like():
         assert 0.6 < pull.std() < 1.4
 
 
+def arc_colours(method: str, arc_snr: float):
+    """Share of the arcs' flux that segments hold, and pulls of their g-y, which is known."""
+    rng = np.random.default_rng(1)
+    lenses = [lens_and_arcs(rng, 0.3) for _ in range(25)]
+    images = [observed(rng, g, a, arc_snr) for g, a, _ in lenses]
+    image, variance, arcs = (np.stack(planes) for planes in zip(*images, strict=True))
+    config = SegmentsConfig(method=method)
+    found = find_segments(image, variance, np.ones((25, 5)), GRID, config)
+    radius = np.hypot(found.x, found.y) / np.array([theta for *_, theta in lenses])[:, None]
+    near = (found.area > 0) & (radius > 0.4) & (radius < 1.8)
+    flux, sigma = found.flux[near], np.sqrt(found.variance[near])
+    bright = (flux > 5 * sigma).all(axis=1)
+    magnitude = -2.5 * np.log10(flux[bright] / ARC_SED)
+    error = 1.0857 * sigma[bright] / flux[bright]
+    pull = (magnitude[:, 0] - magnitude[:, 4]) / np.hypot(error[:, 0], error[:, 4])
+    return flux.sum() / arcs.sum(), pull
+
+
+@pytest.mark.parametrize("method", ["rotation", "isophotes"])
+def test_arcs_keep_their_flux_and_their_colours_scatter_as_their_errors_say(method):
+    share, pull = arc_colours(method, 100.0)
+    assert share > 0.4
+    assert len(pull) > 15
+    assert abs(np.median(pull)) < 1.0
+    assert np.sqrt(np.mean(pull**2)) < 1.7
+
+
+@pytest.mark.parametrize("noise_corr", [4.0, 8.0, 40.0])
+def test_the_noise_of_a_segment_is_that_of_monte_carlo(noise_corr):
+    rng = np.random.default_rng(3)
+    width = np.sqrt(noise_corr / (4 * np.pi))
+    noise = gaussian_filter(rng.normal(size=(200, 96, 96)), (0, width, width), mode="wrap")
+    noise /= noise.std()
+    y, x = np.mgrid[-8:9, -8:9]
+    for radius in (1.5, 2.5, 4.0, 6.0):
+        pixels = np.hypot(x, y) <= radius
+        places = [(a, b) for a in range(8, 88, 18) for b in range(8, 88, 18)]
+        sums = [noise[:, a - 8 : a + 9, b - 8 : b + 9][:, pixels].sum(axis=1) for a, b in places]
+        true = np.var(sums) / pixels.sum()
+        formula = segment_noise_correlation(np.array([noise_corr]), pixels.sum())[0]
+        # on the safe side, by at most a sixth of the error
+        assert 0.95 < formula / true < 1.4
+
+
 def test_arcs_are_not_point_like():
     found, near, _ = sample(25, 0.3, 120.0)
     assert found.point_like[near].mean() < 0.4

@@ -18,7 +18,6 @@ from lenshunt.injection.arcs import (
 )
 from lenshunt.injection.hosts import host_noise, host_shape, survey_of
 from lenshunt.injection.inject import draw_lens, inject, paint, with_arcs
-from lenshunt.injection.online import OnlineLenses
 from lenshunt.injection.real_sources import real_source, real_sources
 from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.simulator import PARAMETERS, render
@@ -241,45 +240,3 @@ def test_a_real_source_keeps_its_flux_size_and_place_when_scaled(real_data, tmp_
     assert (light * x).sum() == pytest.approx(0.2, abs=0.003)
     assert (light * y).sum() == pytest.approx(-0.1, abs=0.003)
     assert light[np.hypot(x - 0.2, y + 0.1) < 0.2].sum() == pytest.approx(0.5, abs=0.02)
-
-
-def host_batch(count, first=0):
-    hosts = [host(first + k) for k in range(count)]
-    return {
-        "image": torch.from_numpy(np.stack([one.image for one in hosts])),
-        "variance": torch.from_numpy(np.stack([one.variance for one in hosts])),
-        "noise_corr": torch.ones(count, 5),
-        "band_flags": torch.tensor([one.metadata.band_flags for one in hosts]).float(),
-        "label": torch.full((count,), -1.0),
-        "confidence": torch.zeros(count),
-        "row": torch.arange(count),
-    }
-
-
-def online(**changes):
-    settings = {"seed": 3, "snr_min": 10.0, **changes}
-    one = host(0)
-    return OnlineLenses(
-        POPULATION, one.psf, one.metadata.pixel_scale, one.metadata.bands, **settings
-    )
-
-
-def test_batches_made_while_training_are_balanced():
-    batch = host_batch(8)
-    (made,) = online().batches([batch])
-    lens = made["label"] == 1
-    assert int(lens.sum()) == 4
-    assert int((made["label"] == 0).sum()) == 4
-    assert torch.equal(torch.isfinite(made["theta_e"]), lens)
-    changed = (made["image"] != batch["image"]).flatten(1).any(dim=1)
-    assert torch.equal(changed, lens)
-    assert set(made) == {*batch, "theta_e"}
-
-
-def test_batches_made_while_training_depend_on_seed_epoch_rank_and_worker_alone():
-    batch = host_batch(4)
-    reference = next(online().batches([batch]))
-    assert torch.equal(reference["image"], next(online().batches([batch]))["image"])
-    for change in ({"seed": 4}, {"epoch": 1}, {"rank": 1}, {"worker": 1}):
-        other = next(online(**change).batches([batch]))
-        assert not torch.equal(reference["image"], other["image"])

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from lens_systems import draw_systems, lenstronomy_image, lenstronomy_mass, lenstronomy_model
+from lenstronomy.LensModel.lens_model import LensModel
+from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 
 from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.simulator import PARAMETERS, render
@@ -62,6 +65,51 @@ def test_a_zoom_with_the_old_psf_is_wrong_and_that_is_why_it_must_be_small():
     assert float((moved - expected).abs().max() / expected.max()) > 0.05
 
 
+def moved_point(x: np.ndarray, y: np.ndarray, one: SkyMove) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror, turn and zoom of points on the sky, written out."""
+    at = (-x if one.mirror.item() else x) + 1j * y
+    at = at * np.exp(1j * one.angle.item()) * one.zoom.item()
+    return at.real, at.imag
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_moved_images_obey_the_lens_equation_of_lenstronomy(seed):
+    model = LensModel(["EPL", "SHEAR"])
+    params = torch.tensor(draw_systems(np.random.default_rng(seed), 1))
+    one = random_move(1, 0.2, torch.Generator().manual_seed(seed))
+    one = SkyMove(one.mirror, one.angle.double(), one.zoom.double())
+    before, after = (
+        dict(zip(PARAMETERS, p[0].tolist(), strict=True))
+        for p in (params, move_parameters(params, one))
+    )
+    x, y = LensEquationSolver(model).image_position_from_source(
+        before["source_x"], before["source_y"], lenstronomy_mass(before),
+        precision_limit=1e-12, num_iter_max=200, search_window=8.0, min_distance=0.05,
+    )  # fmt: skip
+    assert len(x) >= 2
+    there = moved_point(x, y, one)
+    beta = model.ray_shooting(*there, lenstronomy_mass(after))
+    np.testing.assert_allclose(beta[0], after["source_x"], atol=1e-7)
+    np.testing.assert_allclose(beta[1], after["source_y"], atol=1e-7)
+    np.testing.assert_allclose(
+        np.abs(model.magnification(*there, lenstronomy_mass(after))),
+        np.abs(model.magnification(x, y, lenstronomy_mass(before))),
+        rtol=1e-4,
+    )
+
+
+def test_a_moved_image_is_what_lenstronomy_draws_for_the_moved_lens():
+    grid, fluxes = PixelGrid(64, 0.168, 4, cusp_supersampling=1), FLUXES
+    one = move(True, 0.8, 1.05)
+    moved = move_images(render(PARAMS, fluxes, grid, PSF), one)[0, 0].numpy()
+    psf = moffat_psf(0.8 * 1.05, 3.0, 0.168, 31)
+    row = move_parameters(PARAMS, one)[0].double().numpy()
+    expected = lenstronomy_image(lenstronomy_model(grid, psf), row, fluxes[0, 0].double().numpy())
+    inner = slice(10, 54), slice(10, 54)
+    assert np.abs(moved - expected)[inner].max() < 0.03 * expected.max()
+    assert moved[inner].sum() == pytest.approx(expected[inner].sum(), rel=0.003)
+
+
 def test_what_has_no_length_stays():
     moved = move_parameters(PARAMS, move(True, 0.7, 1.2))[0]
     for name in ("slope", "lens_sersic", "source_sersic"):
@@ -77,3 +125,18 @@ def test_random_moves_stay_in_their_range_and_repeat():
     assert float(moves[0].zoom.min()) >= 1 / 1.05 - 1e-6
     assert float(moves[0].zoom.max()) <= 1.05
     assert 0.4 < float(moves[0].mirror.float().mean()) < 0.6
+
+
+def test_images_that_are_not_square_are_refused_not_sheared():
+    with pytest.raises(ValueError, match="square"):
+        move_images(torch.rand(1, 1, 10, 20), move(angle=0.3))
+
+
+def test_low_precision_images_move_to_the_same_place():
+    image = render(PARAMS, FLUXES, GRID, PSF)
+    low = image.bfloat16()
+    one = move(angle=0.7)
+    moved = move_images(low, one)
+    assert moved.dtype == torch.bfloat16
+    expected = move_images(low.float(), one)
+    assert torch.allclose(moved.float(), expected, atol=0.01 * float(expected.max()))

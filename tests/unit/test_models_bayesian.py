@@ -37,7 +37,9 @@ def test_entropies_of_draws_that_are_known_by_hand():
 def test_the_logit_is_that_of_the_mean_probability(model):
     found = model(toy_batch())
     p = torch.sigmoid(found.internals["member_logits"].double()).mean(dim=0)
-    assert torch.sigmoid(found.logit).detach().numpy() == pytest.approx(p.detach().numpy(), abs=1e-6)
+    assert torch.sigmoid(found.logit).detach().numpy() == pytest.approx(
+        p.detach().numpy(), abs=1e-6
+    )
     assert len(found.internals["member_logits"]) == 20
 
 

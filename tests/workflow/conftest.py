@@ -79,6 +79,7 @@ def tiny_config(values: dict) -> dict:
         "castles_systems": 8,
         "relics_fields": 1,
     }
+    values["datasets"]["injected"]["hosts_max"] = 40
     fields = values["datasets"]["relics"]["fields"]
     values["datasets"]["relics"]["fields"] = dict(list(fields.items())[:1])
     del values["datasets"]["smacs0723"]

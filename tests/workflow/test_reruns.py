@@ -16,6 +16,7 @@ DOWNSTREAM_OF_CASTLES = {
     "psf_kernels": 1,
     "homogenise": 1,
     "psf_figure": 1,
+    "sample_gallery": 1,
     "splits": 1,
     "shards": 1,
     "exclusions": 1,
@@ -113,3 +114,8 @@ def test_a_change_in_a_reader_runs_everything_but_the_demo(changed_code):
     jobs = changed_code("raw/reader.py").jobs
     assert {"records", "train", "metrics"} <= set(jobs)
     assert not {name for name in jobs if name.startswith("demo_")}
+
+
+def test_a_change_in_the_demo_makes_it_again_and_all_that_is_made_from_it(changed_code):
+    jobs = changed_code("simulate/canvas.py").jobs
+    assert {"demo_castles", "manifest", "records", "shards", "train", "metrics"} <= set(jobs)

@@ -19,7 +19,18 @@ def raw_digest(wildcards):
     return raw_manifest(files, SHA256_CACHE).digest
 
 
+def maker_of(wildcards):
+    """What the raw files of the demo are made from; none for files from elsewhere."""
+    if CONFIG.datasets[wildcards.dataset].made_by != "demo":
+        return None
+    return [CONFIG.demo.model_dump(), SEED, code("simulate")]
+
+
 # Data -----------------------------------------------------------------------
+
+#: Data sets that are made of the records of others.
+INJECTED = [name for name, d in CONFIG.datasets.items() if d.reader == "injection"]
+READ = [name for name in CONFIG.datasets if name not in INJECTED]
 
 
 def dataset_values(name):
@@ -30,7 +41,10 @@ def dataset_values(name):
 
 
 def chunks_of(dataset):
-    return range(CONFIG.datasets[dataset].chunks)
+    """Numbers of a data set's chunks; injected lenses follow those of their hosts."""
+    section = CONFIG.datasets[dataset]
+    hosts = section.hosts if dataset in INJECTED else dataset
+    return range(CONFIG.datasets[hosts].chunks)
 
 
 def records(dataset, suffix):
@@ -90,11 +104,13 @@ def searched_with(name):
 
 
 def exclusion_datasets(name):
-    """All data sets whose overlap matters to an experiment: its own, those of its pretraining,
-    and those that are searched with it, since what is scored is never trained on."""
+    """All data sets whose overlap matters to an experiment: its own, those of its pretraining and
+    of its online lenses, and those that are searched with it, since what is scored is never
+    trained on."""
     pretraining = CONFIG.experiments[name].pretraining
     more = CONFIG.pretraining[pretraining].datasets if pretraining else []
-    return unique([*experiment_datasets(name), *more, *searched_with(name)])
+    names = [*experiment_datasets(name), *more, *online_hosts(name)]
+    return unique([*names, *searched_with(name)])
 
 
 def pretraining_overlaps(name):
@@ -160,7 +176,7 @@ def experiment_folds(name):
     """The cross-validation fold under which an experiment sees each of its data sets."""
     return {
         dataset: [CONFIG.experiments[name].fold]
-        for dataset in experiment_datasets(name)
+        for dataset in [*experiment_datasets(name), *online_hosts(name)]
     }
 
 

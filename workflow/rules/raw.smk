@@ -82,6 +82,8 @@ rule manifest:
         cache=SHA256_CACHE,
         # The bytes of the raw files, not their times: a touch re-runs nothing.
         raw=raw_digest,
+        # Of files that this very run makes anew the bytes are not known when it is planned.
+        maker=maker_of,
     message:
         "Listing the raw files of {wildcards.dataset} with their sha256"
     script:

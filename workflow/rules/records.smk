@@ -13,6 +13,8 @@ rule records:
         f"{R}/logs/records/{{dataset}}/{{chunk}}.log",
     benchmark:
         f"{R}/benchmarks/records/{{dataset}}/{{chunk}}.tsv"
+    wildcard_constraints:
+        dataset=one_of(READ),
     conda:
         f"{ENVS}/data.yaml"
     threads: 1

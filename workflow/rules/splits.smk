@@ -60,6 +60,7 @@ rule exclusions:
         evaluate=lambda wildcards: CONFIG.experiments[wildcards.experiment].evaluate,
         folds=lambda wildcards: experiment_folds(wildcards.experiment),
         labelled=lambda wildcards: experiment_datasets(wildcards.experiment),
+        hosts=lambda wildcards: online_hosts(wildcards.experiment),
         known=known_lens_digest,
         code=code("dataset"),
     message:
@@ -87,6 +88,7 @@ use rule exclusions as pretraining_exclusions with:
         evaluate=lambda wildcards: pretraining_overlaps(wildcards.pretraining),
         folds=lambda wildcards: pretraining_folds(wildcards.pretraining),
         labelled=[],
+        hosts=[],
         known=known_lens_digest,
         code=code("dataset"),
     message:

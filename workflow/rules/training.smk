@@ -41,6 +41,8 @@ rule train:
         ),
         exclusions=f"{R}/exclusions/{{experiment}}.parquet",
         pretrained=pretrained_input,
+        hosts=lambda w: experiment_indexes(w.experiment, online_hosts(w.experiment)),
+        sources=lambda w: online_sources(w.experiment),
     output:
         checkpoint=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.ckpt",
         history=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.csv",
@@ -61,6 +63,7 @@ rule train:
         training=lambda w: training_values(MODELS[w.model].training),
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
         grid=lambda w: CONFIG.grids[CONFIG.experiments[w.experiment].grid].model_dump(),
+        online=lambda w: online_section(w.experiment),
         # Last checkpoint and TensorBoard logs: a killed training goes on from here.
         log_dir=f"{R}/training/{{experiment}}/{{model}}-{{seed}}",
         code=code("training"),

@@ -18,6 +18,7 @@ with logged_to(snakemake.log[0]):
         known_radius_arcsec=snakemake.params.known_radius_arcsec,
         folds=snakemake.params.folds,
         labelled=snakemake.params.labelled,
+        hosts=snakemake.params.hosts,
         matched=next(iter(snakemake.input.get("matched", [])), None),
         out=snakemake.output[0],
     )

@@ -2,14 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.config import Grid, ModelConfig, TrainingConfig
+from lenshunt.config import Grid, ModelConfig, Online, TrainingConfig
 from lenshunt.provenance import logged_to
-from lenshunt.training import train
+from lenshunt.training import OnlineInputs, train
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with logged_to(snakemake.log[0]):
+    section = snakemake.params.online
+    online = None
+    if section is not None:
+        online = OnlineInputs(
+            config=Online(**section["config"]),
+            grid=Grid(**section["grid"]),
+            hosts=list(snakemake.input.hosts),
+            sources=next(iter(snakemake.input.get("sources", [])), None),
+        )
     train(
         indexes=list(snakemake.input.indexes),
         exclusions=snakemake.input.exclusions,
@@ -19,6 +28,7 @@ with logged_to(snakemake.log[0]):
         seed=int(snakemake.wildcards.seed),
         fold=snakemake.params.fold,
         grid=Grid(**snakemake.params.grid),
+        online=online,
         pretrained=next(iter(snakemake.input.get("pretrained", [])), None),
         threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,

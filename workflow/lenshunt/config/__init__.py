@@ -13,9 +13,11 @@ from lenshunt.config.datasets import (
     GalaxyZooDataset,
     HstGalaxiesDataset,
     HstLensesDataset,
+    InjectionDataset,
     RelicsDataset,
     StampsDataset,
 )
+from lenshunt.config.demo import Demo, Impostors
 from lenshunt.config.load import (
     ConfigError,
     dataset_from,
@@ -24,11 +26,11 @@ from lenshunt.config.load import (
     parse_config,
 )
 from lenshunt.config.models import Adversarial, Architecture, LossTerm, ModelConfig, TrainingConfig
+from lenshunt.config.online import Online
 from lenshunt.config.root import (
     Calipers,
     Cluster,
     Config,
-    Demo,
     Experiment,
     Grid,
     KnownLensRadii,
@@ -61,11 +63,14 @@ __all__ = [
     "Grid",
     "HstGalaxiesDataset",
     "HstLensesDataset",
+    "Impostors",
+    "InjectionDataset",
     "KnownLensRadii",
     "LossTerm",
     "MassModel",
     "MatchNegatives",
     "ModelConfig",
+    "Online",
     "Pretraining",
     "QualityConfig",
     "RelicsDataset",

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 
 from lenshunt.config.datasets import Dataset, RelicsDataset
 from lenshunt.config.field_checks import check_fields
+from lenshunt.config.injection_checks import check_injection
 from lenshunt.config.load import ConfigError, merged_training
 from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
+from lenshunt.config.online_checks import check_online
 from lenshunt.config.root import Config, Experiment
 from lenshunt.surveys import AUTO, survey_named
 
 POSITIVES_ONLY = ("castles", "hst_lenses")
-#: Readers of FITS files, whose headers can tell the survey.
-AUTO_SURVEY = ("cutouts", "castles", "field", "galaxy_zoo")
+#: Readers of FITS files, whose headers can tell the survey; injected lenses take their host's.
+AUTO_SURVEY = ("cutouts", "castles", "field", "galaxy_zoo", "injection")
 
 
 def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
@@ -25,6 +27,8 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         *_roles(config),
         *_scored_fields(config),
         *check_fields(config),
+        *check_injection(config),
+        *check_online(config),
         *_negatives(config),
         *_labels(config),
         *_folds(config),

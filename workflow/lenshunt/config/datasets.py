@@ -7,6 +7,7 @@ from pydantic import Field
 from lenshunt.config.base import Strict
 from lenshunt.config.challenges import Bologna2Dataset, BolognaDataset
 from lenshunt.config.cutouts import CutoutsDataset, GalaxyZooDataset
+from lenshunt.config.injection import InjectionDataset
 from lenshunt.config.section import DatasetSection
 from lenshunt.records import metadata
 
@@ -192,6 +193,7 @@ Dataset = Annotated[
     | GalaxyZooDataset
     | StampsDataset
     | HstLensesDataset
-    | HstGalaxiesDataset,
+    | HstGalaxiesDataset
+    | InjectionDataset,
     Field(discriminator="reader"),
 ]

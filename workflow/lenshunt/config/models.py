@@ -70,7 +70,7 @@ class TrainingConfig(Strict):
     loader: Literal["auto", "stream", "memmap"] = "auto"
     """stream reads the shards, memmap caches decoded samples, auto chooses by size."""
     source_weights: dict[str, float] = {}
-    """Share of each label_source in the loss; equal where not named."""
+    """Share of each label_source in the loss, among samples of data sets; equal where not named."""
     noise_augmentation: float = Field(0.1, ge=0)
     """Noise added in training, in units of each pixel's own sigma."""
     shift_px: float = Field(2.0, ge=0)
@@ -80,7 +80,8 @@ class TrainingConfig(Strict):
     adversarial: Adversarial | None = None
     """Learn from attacked images too; none for ordinary training."""
     samples_per_epoch: int | None = Field(None, ge=1)
-    """Balanced draws per epoch; the number of training samples where none."""
+    """Balanced draws per epoch; the number of training samples where none, and the online samples
+    that belong to them."""
 
 
 Architecture = Literal[

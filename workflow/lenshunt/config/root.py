@@ -6,7 +6,9 @@ from pydantic import Field, model_validator
 
 from lenshunt.config.base import Strict
 from lenshunt.config.datasets import Dataset
+from lenshunt.config.demo import Demo
 from lenshunt.config.models import TrainingConfig
+from lenshunt.config.online import Online
 
 
 class Grid(Strict):
@@ -151,6 +153,8 @@ class Experiment(Strict):
     reported."""
     match_negatives: MatchNegatives | None = None
     """Keep only negatives that match a lens host; none keeps all."""
+    online: Online | None = None
+    """Make a share of the training samples while training; none trains on the data sets alone."""
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
@@ -212,23 +216,6 @@ class Cluster(Strict):
     """Candidates below this calibrated probability are not counted in the numbers."""
 
 
-class Demo(Strict):
-    """The synthetic survey of `make run`, written in the official raw formats."""
-
-    folder: str = "results/demo"
-    """Where the raw files of the demo are written."""
-    galaxiesml: int = Field(2000, ge=10)
-    """Number of GalaxiesML galaxies."""
-    bologna_ground: int = Field(2000, ge=10)
-    """Number of Bologna ground objects, half of them lenses."""
-    sdss: int = Field(300, ge=10)
-    """Number of SDSS-like objects, for scores across surveys."""
-    castles_systems: int = Field(30, ge=2)
-    """Number of CASTLES-like systems, each in two filters."""
-    relics_fields: int = Field(4, ge=1)
-    """Number of RELICS-like cluster fields."""
-
-
 class Config(Strict):
     """The whole configuration."""
 
@@ -257,5 +244,7 @@ class Config(Strict):
     """Searches by name."""
     clusters: dict[str, Cluster] = {}
     """Cluster overlays by name."""
+    sample_gallery: int = Field(10, ge=1)
+    """Random lenses, and random non-lenses, in the gallery of every labelled data set."""
     bootstraps: int = Field(1000, ge=50)
     """Bootstrap resamples of the metric intervals."""

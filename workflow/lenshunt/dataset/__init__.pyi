@@ -1,4 +1,5 @@
 from .balance import balance_table as balance_table
+from .epoch_order import in_runs as in_runs
 from .exclusions import excluded_rows as excluded_rows
 from .exclusions import find_exclusions as find_exclusions
 from .exclusions import read_exclusions as read_exclusions

@@ -1,6 +1,10 @@
 """The order in which one epoch visits samples: a function of seed and epoch alone."""
 
+from typing import TypeVar
+
 import numpy as np
+
+T = TypeVar("T")
 
 #: Shards that stream mode mixes at a time: rows of a shard spread over the next one as well.
 SHUFFLE_SPAN = 2.0
@@ -67,11 +71,15 @@ def share_of_rank(
 
 
 def batches_of(rows: np.ndarray, batch_size: int, workers: int) -> list[np.ndarray]:
-    """Rows cut into batches, ordered so that each of `workers` reads one run of rows.
+    """Rows cut into batches, in the order of `in_runs`."""
+    return in_runs([rows[i : i + batch_size] for i in range(0, len(rows), batch_size)], workers)
+
+
+def in_runs(batches: list[T], workers: int) -> list[T]:
+    """The same batches, ordered so that each of `workers` reads one run of them.
 
     A DataLoader hands batch i to worker i % workers.
     """
-    batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     if workers < 2:
         return batches
     runs = np.array_split(np.arange(len(batches)), workers)

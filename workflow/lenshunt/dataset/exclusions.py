@@ -41,19 +41,22 @@ def write_exclusions(
     folds: Mapping[str, Sequence[int | None]] | None = None,
     matched: str | None = None,
     labelled: Sequence[str] = (),
+    hosts: Sequence[str] = (),
 ) -> None:
     """Write the exclusion list of one training as Parquet with EXCLUSION_COLUMNS.
 
     matched : Parquet of `match_negatives`; negatives that it does not keep are excluded too
     labelled : data sets that train or test a classifier; objects in them that their source calls
         neither lens nor clear negative (label -1) are excluded, in every split
+    hosts : data sets whose galaxies carry lenses made in training, whatever their label says;
+        known lenses among them are excluded as they are among negatives
     The other arguments, and the rules, are those of `find_exclusions`.
     """
     table = split_tables(splits, [*train, *evaluate], folds or {})
     found = pd.concat(
         [
             _without_label(table[table["dataset"].isin(labelled)]),
-            find_exclusions(table, radius_arcsec, known_lenses, known_radius_arcsec),
+            find_exclusions(table, radius_arcsec, known_lenses, known_radius_arcsec, hosts),
         ],
         ignore_index=True,
     )
@@ -95,6 +98,7 @@ def find_exclusions(
     radius_arcsec: float,
     known_lenses: Sequence[str] = (),
     known_radius_arcsec: Mapping[str, float] | None = None,
+    hosts: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Samples that must stay out, columns EXCLUSION_COLUMNS, the weightiest reason first.
 
@@ -104,7 +108,8 @@ def find_exclusions(
     Two samples show the same object when a chain of equal systems, or of neighbours within
     `radius_arcsec`, through any of the data sets leads from one to the other. Of such samples only
     those of the highest split stay (test and search > val_calibrate > val_select > train).
-    Negatives in any split that are a known lens, or lie near one, are excluded too.
+    Negatives in any split that are a known lens, or lie near one, are excluded too; so are
+    unlabelled objects of data sets in `hosts`.
     """
     ra, dec = table["ra"].to_numpy(float), table["dec"].to_numpy(float)
     near = nearest_known_lens(
@@ -115,7 +120,7 @@ def find_exclusions(
         known_file=near["file"].to_numpy(),
         known_name=near["name"].to_numpy(),
     )
-    return pd.concat([_known_lenses(table), _lower_splits(table)], ignore_index=True)
+    return pd.concat([_known_lenses(table, hosts), _lower_splits(table)], ignore_index=True)
 
 
 def _without_label(table: pd.DataFrame) -> pd.DataFrame:
@@ -160,12 +165,13 @@ def _lower_splits(table: pd.DataFrame) -> pd.DataFrame:
     )[below]
 
 
-def _known_lenses(table: pd.DataFrame) -> pd.DataFrame:
-    """Negatives, of any split, whose object is a real lens in any of the data sets."""
+def _known_lenses(table: pd.DataFrame, hosts: Sequence[str]) -> pd.DataFrame:
+    """Negatives and hosts, of any split, whose object is a real lens in any of the data sets."""
     real_lens = (table["label"] == 1) & table["label_source"].isin(REAL_LENS_SOURCES)
     lenses = table[real_lens].sort_values(["dataset", "sample_id"]).drop_duplicates("object")
     lens_of = lenses.set_index("object")
-    negatives = table[table["label"] == 0]
+    unlabelled_host = table["dataset"].isin(hosts) & (table["label"] == -1)
+    negatives = table[(table["label"] == 0) | unlabelled_host]
     matched = negatives["object"].isin(lens_of.index)
     partner = lens_of.reindex(negatives["object"])
     found = pd.DataFrame(

@@ -1,10 +1,12 @@
 """The loader: batches of torch tensors from shards, the same for every number of workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -80,17 +82,17 @@ def _per_band(samples: SampleTable, name: str) -> np.ndarray:
     return samples.table[[f"{name}_{slot}" for slot in SLOTS]].to_numpy(np.float32)
 
 
-class _Batches(Sampler[np.ndarray]):
+class _Batches(Sampler[Any]):
     """The batches of the epoch that is next; the DataLoader asks for them anew in each epoch."""
 
     def __init__(self) -> None:
-        self.rows: list[np.ndarray] = []
+        self.items: list[Any] = []
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.items)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(self.rows)
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
 
 
 def _told_of_deaths(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -112,20 +114,28 @@ def _told_of_deaths(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 class Loader:
-    """Iterable of batches; made by `make_loader`.
+    """Iterable of the batches of a plan; `make_loader` makes one of shards.
 
     table : metadata + split + shard of every sample; `row` of a batch points into it
     mode : "memmap" or "stream"
-    has_segments : whether batches have the key `segments`
+    plan : epoch -> items of its batches, in order; `dataset` makes a batch of an item
     """
 
-    def __init__(self, dataset: ShardDataset, visit: Visit, workers: int) -> None:
-        self.table, self.mode = dataset.samples.table, dataset.mode
-        self.has_segments = bool(dataset.samples.segments_shape)
-        self._dataset, self._visit, self._workers = dataset, visit, workers
+    def __init__(
+        self,
+        dataset: Dataset[Batch],
+        plan: Callable[[int], list[Any]],
+        *,
+        table: pd.DataFrame,
+        mode: str,
+        workers: int,
+    ) -> None:
+        # Any: which kind of items and attributes it has is known to who made it
+        self.dataset: Any = dataset
+        self.plan, self.table, self.mode = plan, table, mode
         self._epoch, self._start, self._done = 0, 0, 0
         self._next = _Batches()
-        self._batches = self._plan()
+        self._batches = plan(0)
         self._processes: DataLoader | None = None
         if workers:
             self._processes = DataLoader(
@@ -135,6 +145,8 @@ class Loader:
                 num_workers=workers,
                 persistent_workers=True,
                 pin_memory=torch.cuda.is_available(),
+                # its own, so that workers take nothing of the random numbers of a training
+                generator=torch.Generator(),
             )
 
     def __len__(self) -> int:
@@ -144,16 +156,16 @@ class Loader:
     def set_epoch(self, epoch: int) -> None:
         """Take the order of `epoch` (0, 1, ...) from its beginning."""
         self._epoch, self._start, self._done = epoch, 0, 0
-        self._batches = self._plan()
+        self._batches = self.plan(epoch)
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches of the epoch; directly after `load_state_dict`, those that are left of it."""
         self._done, self._start = self._start, 0
         waiting = self._batches[self._done :]
         if self._processes is None:
-            batches: Iterator[Batch] = (self._dataset[rows] for rows in waiting)
+            batches: Iterator[Batch] = (self.dataset[item] for item in waiting)
         else:
-            self._next.rows = waiting
+            self._next.items = waiting
             batches = iter(self._processes)
         for batch in _told_of_deaths(batches):
             self._done += 1
@@ -169,23 +181,25 @@ class Loader:
         self.set_epoch(state["epoch"])
         self._start = self._done = state["batch"]
 
-    def _plan(self) -> list[np.ndarray]:
-        visit, samples = self._visit, self._dataset.samples
-        streaming = self.mode == "stream"
-        rows = np.arange(len(samples.table))
-        if visit.shuffle and len(rows):
-            rng = np.random.default_rng([visit.seed, self._epoch])
-            rows = draw_rows(len(rows), visit.weights, visit.samples_per_epoch, rng)
-            if isinstance(self._dataset.source, StreamedShards):
-                resident = self._dataset.source.resident
-                rows = streamed_rows(rows, samples.shard_number, resident, rng)
-            else:
-                rows = shuffled_rows(rows, rng)
-        elif streaming:
-            # Samples of several splits alternate in the table; each shard is read in one go.
-            rows = np.argsort(samples.shard_number, kind="stable")
-        rows = share_of_rank(rows, visit.rank, visit.world, visit.shuffle, streaming)
-        return batches_of(rows, visit.batch_size, self._workers if streaming else 0)
+
+def _epoch_batches(
+    dataset: ShardDataset, visit: Visit, workers: int, epoch: int
+) -> list[np.ndarray]:
+    """Rows of the batches of one epoch, of one rank."""
+    samples, streaming = dataset.samples, dataset.mode == "stream"
+    rows = np.arange(len(samples.table))
+    if visit.shuffle and len(rows):
+        rng = np.random.default_rng([visit.seed, epoch])
+        rows = draw_rows(len(rows), visit.weights, visit.samples_per_epoch, rng)
+        if isinstance(dataset.source, StreamedShards):
+            rows = streamed_rows(rows, samples.shard_number, dataset.source.resident, rng)
+        else:
+            rows = shuffled_rows(rows, rng)
+    elif streaming:
+        # Samples of several splits alternate in the table; each shard is read in one go.
+        rows = np.argsort(samples.shard_number, kind="stable")
+    rows = share_of_rank(rows, visit.rank, visit.world, visit.shuffle, streaming)
+    return batches_of(rows, visit.batch_size, workers if streaming else 0)
 
 
 def make_loader(
@@ -204,6 +218,7 @@ def make_loader(
     weights: np.ndarray | None = None,
     samples_per_epoch: int | None = None,
     cache_dir: str | None = None,
+    segments: bool | None = None,
 ) -> Loader:
     """Loader of the samples of `splits` in all `indexes` that are not on the exclusion list.
 
@@ -220,13 +235,16 @@ def make_loader(
         drawn with replacement; needs shuffle
     samples_per_epoch : draws per epoch over all ranks; the number of samples where none
     cache_dir : folder for local copies of the shards, in memmap mode
+    segments : True for a model that needs them: an index without is an error; False leaves them
+        out; None takes them where every index has them, of one shape, and else none at all
 
     A batch holds image, variance [b, 5, y, x] (nJy, nJy^2; +inf where unusable), noise_corr,
     band_flags [b, 5], label, confidence [b] as float32 and row [b] int64, index into
-    `Loader.table`; where every index has segments, also `segments` [b, segment, column] of
-    `Segments.packed`. Raises ValueError naming a shard that is corrupt.
+    `Loader.table`; with segments also `segments` [b, segment, column], which
+    `models.segment_tensors.unpack_segments` names. Raises ValueError naming a shard that is
+    corrupt.
     """
-    samples = read_samples(indexes, splits, exclusions, fold)
+    samples = read_samples(indexes, splits, exclusions, fold, segments)
     if weights is not None:
         weights = _checked_weights(weights, len(samples.table), shuffle)
     elif samples_per_epoch is not None and not shuffle:
@@ -234,7 +252,10 @@ def make_loader(
     if not 0 <= rank < world:
         raise ValueError(f"rank {rank} of {world} processes does not exist")
     visit = Visit(batch_size, shuffle, seed, rank, world, weights, samples_per_epoch)
-    return Loader(ShardDataset(samples, _chosen_mode(loader, samples), cache_dir), visit, workers)
+    mode = _chosen_mode(loader, samples)
+    shards = ShardDataset(samples, mode, cache_dir)
+    plan = partial(_epoch_batches, shards, visit, workers)
+    return Loader(shards, plan, table=samples.table, mode=mode, workers=workers)
 
 
 def _chosen_mode(loader: Mode, samples: SampleTable) -> str:

@@ -108,7 +108,7 @@ class SampleTable:
     shard_number : int [n], index into `shards`
     image_offset, variance_offset : int [n], byte offset of the float32 pixels in the tar file
     shape : [band, y, x]
-    segments_offset, segments_shape : the same of the segments; () where one data set has none
+    segments_offset, segments_shape : the same of the segments; () where they are not to be read
     """
 
     table: pd.DataFrame
@@ -133,6 +133,9 @@ def _table_of(location: str, index: ShardIndex) -> pd.DataFrame:
         raise ValueError(corrupt(where, f"sha256 {found}, the index says {index.table_sha256}"))
     table = pd.read_parquet(io.BytesIO(content))
     validate_table(table[list(COLUMNS)], where)
+    if "segments_offset" not in table:
+        # shards of a release before there were segments
+        table["segments_offset"] = np.int64(-1)
     table["shard"] = [beside(location, f"{index.folder}/{name}") for name in table["shard"]]
     return table
 
@@ -142,24 +145,27 @@ def read_samples(
     splits: Sequence[str],
     exclusions: str | None = None,
     fold: int | None = None,
+    segments: bool | None = None,
 ) -> SampleTable:
     """Samples of `splits` in all `indexes`, without those on the exclusion list.
 
     fold : take the splits of this cross-validation fold (`folds.with_fold`)
+    segments : True where they are needed, False where not; None takes them where every index
+        has them, of one shape
 
-    Raises ValueError for an unknown split, for images of different shapes and for a sample that
-    occurs twice.
+    Raises ValueError for an unknown split, for images of different shapes, for a sample that
+    occurs twice, and for needed segments that an index lacks or has in another shape.
     """
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown:
         raise ValueError(f"unknown split {', '.join(unknown)}; the splits are {', '.join(SPLITS)}")
     tables, shards, shapes = [], {}, {}
-    segment_shapes = set()
+    segment_shapes: dict[str, tuple[int, ...]] = {}
     for location in map(str, indexes):
         index = read_index(location)
         if index.samples:
             shapes[location] = index.shape
-            segment_shapes.add(index.segments_shape)
+            segment_shapes[location] = index.segments_shape
         tables.append(_table_of(location, index))
         for shard in index.shards:
             shards[beside(location, f"{index.folder}/{shard.name}")] = shard
@@ -187,8 +193,24 @@ def read_samples(
         variance_offset=table["variance_offset"].to_numpy(np.int64),
         shape=next(iter(shapes.values()), ()),
         segments_offset=table["segments_offset"].to_numpy(np.int64),
-        segments_shape=segment_shapes.pop() if len(segment_shapes) == 1 else (),
+        segments_shape=_common_segments(segment_shapes, segments),
     )
+
+
+def _common_segments(shapes: dict[str, tuple[int, ...]], needed: bool | None) -> tuple[int, ...]:
+    """The shape [segment, column] of every index, () where there is none or none is wanted."""
+    lacking = [location for location, shape in shapes.items() if not shape]
+    if needed and lacking:
+        raise ValueError(
+            f"no segments in {', '.join(lacking)}; set segments.enabled: true and make the shards "
+            "again, or take a model that does without"
+        )
+    if needed and len(set(shapes.values())) > 1:
+        listed = "; ".join(f"{location}: {shape}" for location, shape in shapes.items())
+        raise ValueError(f"segments of one loader need one shape [segment, column], found {listed}")
+    if needed is False or len(set(shapes.values())) != 1:
+        return ()
+    return next(iter(shapes.values()))
 
 
 def read_table(

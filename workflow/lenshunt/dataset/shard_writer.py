@@ -10,10 +10,11 @@ import pyarrow
 from tqdm import tqdm
 
 from lenshunt.dataset.folds import FOLD_COLUMNS
+from lenshunt.dataset.segment_rows import SegmentRows
 from lenshunt.dataset.shard_index import ShardIndex
 from lenshunt.dataset.shard_tar import SplitWriter
 from lenshunt.dataset.splits import SPLITS
-from lenshunt.images import read_cutouts, read_segments
+from lenshunt.images import read_cutouts
 from lenshunt.provenance import file_sha256
 from lenshunt.records import TableWriter, count_rows, metadata_batches
 from lenshunt.records.metadata import records_from_table
@@ -54,10 +55,10 @@ def write_shards(
     splits : Parquet of `make_splits` for the same samples
     quality_threshold : cutouts below it are left out and listed in the index
     drop_unmatched : leave out cutouts whose PSF could not be matched to the target
-    Memory holds one batch of `read` and the table of splits. Shards of an earlier run that are not
-    written again are removed. Raises ValueError naming the sample for NaN pixels and for a sample
-    without a split, OSError naming the folder when writing fails; then neither index nor half a
-    shard remains.
+    Memory holds one batch of `read`, the segments of one chunk and the table of splits. Shards of
+    an earlier run that are not written again are removed. Raises ValueError naming the sample for
+    NaN pixels and for a sample without a split, OSError naming the folder when writing fails; then
+    neither index nor half a shard remains.
     """
     root, index_path = Path(folder), Path(index)
     root.mkdir(parents=True, exist_ok=True)
@@ -65,13 +66,13 @@ def write_shards(
     # An index must never name shards that are being replaced.
     index_path.unlink(missing_ok=True)
     assigned = Assigned(cutouts, splits)
-    found = SegmentRows(segments)
+    found = SegmentRows(segments, len(cutouts))
     writers: dict[str, SplitWriter] = {}
     left_out: list[dict[str, str]] = []
     shape: tuple[int, ...] = ()
     try:
         with TableWriter(root / TABLE_NAME, TABLE_EXTRA) as table:
-            for image, variance, rows in _batches(cutouts, read):
+            for chunk, image, variance, rows in _batches(cutouts, read):
                 shape = _same_shape(shape, image.shape[1:], rows["sample_id"].iloc[0])
                 kept, reasons = _sorted_out(rows, quality_threshold, drop_unmatched)
                 left_out.extend(reasons)
@@ -85,7 +86,7 @@ def write_shards(
                     variance,
                     records_from_table(rows),
                     rows["split"],
-                    found.take(rows["sample_id"]),
+                    found.take(chunk, rows["sample_id"]),
                     strict=True,
                 ):
                     if split not in writers:
@@ -119,29 +120,6 @@ def write_shards(
     for path in sorted(root.glob("*.tar*")):
         if path.name not in whole:
             path.unlink()
-
-
-class SegmentRows:
-    """Packed segments of the samples of one data set, by sample; None each where none are made.
-
-    shape : [segment, column], () without segments. All of a data set lie in memory: 480 bytes a
-    sample.
-    """
-
-    def __init__(self, paths: Sequence[str]) -> None:
-        parts = [read_segments(path) for path in paths]
-        self._index = pd.Index([name for _, names in parts for name in names])
-        self._rows = np.concatenate([s.packed() for s, _ in parts]) if parts else None
-        self.shape: tuple[int, ...] = () if self._rows is None else self._rows.shape[1:]
-
-    def take(self, sample_id: pd.Series) -> list[np.ndarray | None]:
-        """Rows [segment, column] of each sample. Raises ValueError for a sample without any."""
-        if self._rows is None:
-            return [None] * len(sample_id)
-        at = self._index.get_indexer(pd.Index(sample_id))
-        if (at < 0).any():
-            raise ValueError(f"{sample_id[at < 0].iloc[0]}: no segments; make them again")
-        return list(self._rows[at])
 
 
 class Assigned:
@@ -184,15 +162,15 @@ class Assigned:
 
 def _batches(
     cutouts: Sequence[tuple[str, str]], read: CutoutReader
-) -> Iterator[tuple[np.ndarray, np.ndarray, pd.DataFrame]]:
-    """Image and variance [n, band, y, x] and metadata rows of all samples, in order."""
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, pd.DataFrame]]:
+    """Chunk, image and variance [n, band, y, x] and metadata rows of all samples, in order."""
     total = sum(count_rows(metadata) for _, metadata in cutouts)
     with tqdm(total=total, desc="shards", unit="cutout", disable=None) as progress:
-        for tiff, metadata in cutouts:
+        for chunk, (tiff, metadata) in enumerate(cutouts):
             found, expected = 0, count_rows(metadata)
             for image, variance, rows in read(tiff, metadata):
                 found += len(rows)
-                yield image, variance, rows
+                yield chunk, image, variance, rows
                 progress.update(len(rows))
             if found != expected:
                 raise ValueError(

@@ -37,7 +37,7 @@ def draw_gallery(
     A candidate list that is empty says so; an object whose cutout is missing is an error.
     """
     chosen = chosen_objects(predictions, kind, top)
-    images = _images_of(list(chosen["sample_id"]), cutouts)
+    images = images_of(list(chosen["sample_id"]), cutouts)
     absent = [name for name in chosen["sample_id"] if name not in images]
     if absent:
         raise ValueError(
@@ -81,14 +81,14 @@ def chosen_objects(predictions: str, kind: Kind, top: int) -> pd.DataFrame:
     return rows.sort_values(order, ascending=[rising, True]).head(top)
 
 
-def _images_of(
+def images_of(
     names: list[str], cutouts: list[tuple[str, str]]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Image [5, y, x] and variance of each sample, read from the chunks that hold them."""
     wanted = set(names)
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for tiff, metadata in cutouts:
-        if not wanted & set(read_metadata(metadata)["sample_id"]):
+        if not wanted & set(read_metadata(metadata, ["sample_id"])["sample_id"]):
             continue
         for image, variance, table in read_cutouts(tiff, metadata):
             for place, name in enumerate(table["sample_id"]):

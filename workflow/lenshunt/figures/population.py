@@ -1,6 +1,6 @@
 """The simulated population of lenses beside published ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,8 @@ PUBLISHED: dict[str, dict[str, tuple[float, float, float]]] = {
     },
 }
 BINS = 30
+#: Stands for a column that a table does not have: an empty histogram keeps its place in the legend.
+_NOTHING = pd.Series(dtype=float)
 
 
 def draw_population_figure(
@@ -36,16 +38,18 @@ def draw_population_figure(
     simulated: Mapping[str, pd.DataFrame],
     observed: Mapping[str, pd.DataFrame],
     out: str,
+    panels: Sequence[tuple[str, str, tuple[float, float]]] = PANELS,
 ) -> None:
     """Histograms of simulated surveys, observed samples, and published quantiles (PDF and PNG).
 
     simulated : columns of `draw_population`, flux_ratio (log10), g_minus_i of the lens and
-        source_g_minus_i of the source; observed : any of the columns of PANELS
+        source_g_minus_i of the source; observed : columns of PANELS. Either may lack columns.
+    panels : an even number of them, in two rows
     """
     with paper_style():
         figure = Figure(figsize=(PAGE_INCHES, 4.2))
-        axes = figure.subplots(2, 3)
-        for axis, (column, label, limits) in zip(axes.flat, PANELS, strict=True):
+        axes = figure.subplots(2, len(panels) // 2)
+        for axis, (column, label, limits) in zip(axes.flat, panels, strict=True):
             _draw(axis, column, limits, simulated, observed)
             axis.set_xlabel(label)
             axis.set_xlim(*limits)
@@ -64,13 +68,12 @@ def _draw(
 ) -> None:
     edges = np.linspace(*limits, BINS + 1)
     for colour, (name, table) in zip(COLOURS, simulated.items(), strict=False):
-        _histogram(axis, table[column], edges, colour, name)
-        if column == "g_minus_i":
+        _histogram(axis, table.get(column, _NOTHING), edges, colour, name)
+        if column == "g_minus_i" and "source_g_minus_i" in table:
             _histogram(axis, table["source_g_minus_i"], edges, colour, None, "dotted")
     for colour, (name, table) in zip(COLOURS[3:], observed.items(), strict=False):
-        values = table[column].dropna() if column in table else pd.Series(dtype=float)
+        values = table.get(column, _NOTHING).dropna()
         label, wide = f"{name} (observed)", list(edges[::2])
-        # an empty histogram keeps its place in the legend
         axis.hist(values, wide, density=len(values) > 0, color=colour, alpha=0.35, label=label)
     top = axis.get_ylim()[1]
     for name, quantiles in PUBLISHED.items():
@@ -90,7 +93,9 @@ def _histogram(
     label: str | None,
     linestyle: str = "solid",
 ) -> None:
+    inside = values[values.between(edges[0], edges[-1])]
+    # nothing within the range has no density
     axis.hist(
-        values, list(edges), density=True, histtype="step", color=colour, label=label,
+        inside, list(edges), density=len(inside) > 0, histtype="step", color=colour, label=label,
         linestyle=linestyle,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """The light of the galaxy in the middle, taken off so that what is around it stays."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,33 +18,90 @@ RING_PX, CORE_RING_PX, CORE_PX = 1.0, 0.5, 4.0
 #: Largest ellipticity (1 - q)/(1 + q) of the isophotes; beyond, moments are those of a neighbour.
 ELLIPTICITY_MAX = 0.5
 _CLIPPINGS = 4
+_SHAPE_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class WithoutLens:
+    """One cutout without the light of its lens, float64 [band, y, x].
+
+    image : the residual; 0 where it is not known
+    variance : of a pixel of it, model error included; +inf where it is not known
+    noise : the same without the model error
+    model : what was taken off
+    """
+
+    image: np.ndarray
+    variance: np.ndarray
+    noise: np.ndarray
+    model: np.ndarray
 
 
 def subtract_lens_light(
-    image: np.ndarray, variance: np.ndarray, method: Method, fwhm_px: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Residual of one cutout and its variance, float64 [band, y, x].
+    image: np.ndarray,
+    variance: np.ndarray,
+    method: Method,
+    fwhm_px: float,
+    foreign: np.ndarray | None = None,
+) -> WithoutLens:
+    """One cutout without the light of the galaxy in its middle.
 
     image, variance : [band, y, x], bands of one PSF; +inf on unusable pixels
+    foreign : bool [y, x], pixels known to hold arcs or companions: no model learns from them
     rotation : less itself rotated by 180 degrees about the galaxy's centre. Exact for any galaxy
-        with that symmetry, however complex; costs sqrt(2) in noise, leaves a negative copy of
-        each arc opposite to it, and loses what lies opposite to another arc.
-    isophotes : less the clipped mean of each band along ellipses of one shape. Keeps pairs of
-        images and most of a ring; a disk or a bar leaves traces.
-    Residual 0 and variance +inf where it is not known.
+        with that symmetry, however complex; costs sqrt(2) in noise, and leaves a negative copy
+        of whatever is not known as foreign opposite to it. Opposite to what is, as isophotes.
+    isophotes : less the mean of each band along ellipses of one shape, clipped as long as nothing
+        is known as foreign: a clip is deeper in a band of high S/N, and so has a colour. Keeps
+        pairs of images and most of a ring; a disk or a bar leaves traces.
     """
     usable = np.isfinite(variance)
     image = np.where(usable, image, 0.0).astype(float)
     stacked = stack(image, variance)
     centre = light_centre(stacked, fwhm_px)
+    known = foreign if foreign is not None else np.zeros(stacked.shape, bool)
+    opposite = _rotated(known[None].astype(float), np.ones((1, *known.shape)), centre)[0][0] > 0.01
+    if method == "isophotes" or known.any():
+        radius = _isophotes(stacked, known, opposite, centre, fwhm_px)
+        model, error2 = _isophotal(image, usable & ~known, radius, clipped=foreign is None)
     if method == "rotation":
-        model, error2 = _rotated(image, variance, centre)
-    else:
-        e1, e2 = _ellipticity(stacked, centre, fwhm_px)
-        model, error2 = _isophotal(image, usable, _elliptical_radius(stacked.shape, centre, e1, e2))
-    total = variance + error2 + (MODEL_ERROR * np.clip(model, 0, None)) ** 2
-    known = np.isfinite(total)
-    return np.where(known, image - model, 0.0), np.where(known, total, np.inf)
+        rotated, rotated2 = _rotated(image, variance, centre)
+        if known.any():
+            rotated, rotated2 = (
+                np.where(opposite, smooth, turned)
+                for smooth, turned in ((model, rotated), (error2, rotated2))
+            )
+        model, error2 = rotated, rotated2
+    noise = variance + error2
+    total = noise + (MODEL_ERROR * np.clip(model, 0, None)) ** 2
+    there = np.isfinite(total)
+    return WithoutLens(
+        image=np.where(there, image - model, 0.0),
+        variance=np.where(there, total, np.inf),
+        noise=np.where(there, noise, np.inf),
+        model=np.where(there, model, 0.0),
+    )
+
+
+def _isophotes(
+    stacked: np.ndarray,
+    foreign: np.ndarray,
+    opposite: np.ndarray,
+    centre: np.ndarray,
+    fwhm_px: float,
+) -> np.ndarray:
+    """Elliptical radius [y, x] of the galaxy's isophotes.
+
+    Foreign pixels are filled with what lies opposite to them, or with the isophotes themselves
+    where that is foreign too; a few rounds settle it.
+    """
+    turned = _rotated(stacked[None], np.ones_like(stacked)[None], centre)[0][0]
+    filled = np.where(foreign, turned, stacked)
+    for _ in range(1 + _SHAPE_ROUNDS * bool(foreign.any())):
+        radius = _elliptical_radius(stacked.shape, centre, *_ellipticity(filled, centre, fwhm_px))
+        smooth, _ = _isophotal(stacked[None], ~foreign[None], radius, clipped=False)
+        filled = np.where(foreign, np.where(opposite, smooth[0], turned), stacked)
+    return radius
 
 
 def stack(image: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -134,7 +192,7 @@ def _elliptical_radius(
 
 
 def _isophotal(
-    image: np.ndarray, usable: np.ndarray, radius: np.ndarray
+    image: np.ndarray, usable: np.ndarray, radius: np.ndarray, clipped: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Model of each band from its rings, and the variance of the rings' means."""
     cores = int(CORE_PX / CORE_RING_PX)
@@ -145,16 +203,17 @@ def _isophotal(
     for band, plane in enumerate(image):
         if usable[band].sum() > ring.max():
             good = usable[band]
-            model[band], error2[band] = _ring_means(plane, good, ring, radius)
+            model[band], error2[band] = _ring_means(plane, good, ring, radius, clipped)
     return model, error2
 
 
 def _ring_means(
-    plane: np.ndarray, usable: np.ndarray, ring: np.ndarray, radius: np.ndarray
+    plane: np.ndarray, usable: np.ndarray, ring: np.ndarray, radius: np.ndarray, clipped: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Clipped means along rings, interpolated in radius to every pixel; and their variance.
+    """Means along rings, interpolated in radius to every pixel; and their variance.
 
-    From the median of a ring on, pixels above CLIP_SIGMA of the scatter below it are left out.
+    Clipped: from the median of a ring on, pixels above CLIP_SIGMA of the scatter below it are
+    left out.
     """
     label, value, r = ring[usable], plane[usable], radius[usable]
     count = ring.max() + 1
@@ -170,7 +229,8 @@ def _ring_means(
         below = value < level[label]
         deviation = np.bincount(label, np.where(below, (value - level[label]) ** 2, 0), count)
         sigma = np.sqrt(deviation / np.maximum(np.bincount(label, below, count), 1))
-        kept = value < level[label] + CLIP_SIGMA * sigma[label] + 1e-12
+        if clipped:
+            kept = value < level[label] + CLIP_SIGMA * sigma[label] + 1e-12
         number = np.bincount(label, kept, count)
         total = np.bincount(label, np.where(kept, value, 0), count)
         level = np.where(number > 0, total / np.maximum(number, 1), level)

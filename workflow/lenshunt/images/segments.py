@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from photutils.segmentation import deblend_sources, detect_sources
 from photutils.utils.exceptions import NoDetectionsWarning
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 from tqdm import tqdm
 
 from lenshunt.config import Grid, SegmentsConfig
-from lenshunt.images.lens_light import light_centre, stack, subtract_lens_light
+from lenshunt.images.lens_light import WithoutLens, light_centre, stack, subtract_lens_light
+from lenshunt.images.segment_columns import GEOMETRY, POINT_LIKE
 
 #: Pixels of a segment stand this many sigma above the sky of the smoothed image.
 THRESHOLD_SIGMA = 2.5
@@ -23,10 +24,13 @@ DEBLEND_LEVELS = 16
 CORE_FWHM = 0.5
 #: A band is missing in a segment when more than this fraction of its pixels is unusable there.
 MASKED_FRACTION_MAX = 0.2
+#: Arcs reach this far, in FWHM, beyond the pixels in which they are detected.
+WINGS_FWHM = 0.5
+#: Error of the lens light under a segment as a fraction of it: the same sign in all its pixels.
+#: With it colours of simulated arcs of S/N 100 scatter as their errors say (tests/science).
+LIGHT_ERROR = 0.03
 #: Radius in FWHM of the stamp in which a segment is compared with the PSF.
 PSF_STAMP_FWHM = 1.5
-#: Likeness to the PSF from which on a segment counts as point-like.
-POINT_LIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,6 @@ class Segments:
         return Segments(**{name: np.concatenate(values) for name, values in arrays.items()})
 
 
-#: Names of the numbers that a segment has beside its fluxes.
-GEOMETRY = ("x", "y", "area", "snr", "psf_likeness")
-
-
 def find_segments(
     image: np.ndarray,
     variance: np.ndarray,
@@ -121,15 +121,20 @@ def _of_cutout(
 ) -> dict[str, np.ndarray]:
     """Columns of `Segments` of one cutout [band, y, x], at most n_max rows."""
     fwhm_px = grid.psf_fwhm_arcsec / grid.pixel_scale_arcsec
-    residual, spread = subtract_lens_light(image, variance, config.method, fwhm_px)
     present = np.isfinite(variance).any(axis=(1, 2))
     if not present.any():
         return {"snr": np.empty(0)}
     correlation = float(noise_corr[present].mean())
-    labels = _labels(image, variance, residual, spread, correlation, fwhm_px)
+    without = subtract_lens_light(image, variance, config.method, fwhm_px)
+    labels = _labels(image, variance, without, correlation, fwhm_px)
+    if labels.any():
+        # Arcs that are known take no part in the light of the lens, nor do their wings.
+        foreign = binary_dilation(labels > 0, structure=_disc(WINGS_FWHM * fwhm_px))
+        without = subtract_lens_light(image, variance, config.method, fwhm_px, foreign)
+        labels = _labels(image, variance, without, correlation, fwhm_px)
     rows: list[dict] = []
     for label in range(1, labels.max() + 1):
-        row = _measured(label, labels, residual, spread, noise_corr, fwhm_px)
+        row = _measured(label, labels, without, noise_corr, fwhm_px)
         if row is not None and row["snr"] >= config.snr_min:
             rows.append(row)
     rows = sorted(rows, key=lambda row: -row["snr"])[: config.n_max]
@@ -145,22 +150,28 @@ def _of_cutout(
     return table
 
 
+def _disc(radius: float) -> np.ndarray:
+    """bool [y, x], pixels within `radius` of the middle one."""
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    return np.asarray(np.hypot(y, x) <= radius)
+
+
 def _labels(
     image: np.ndarray,
     variance: np.ndarray,
-    residual: np.ndarray,
-    spread: np.ndarray,
+    without: WithoutLens,
     correlation: float,
     fwhm_px: float,
 ) -> np.ndarray:
     """Number of the segment that each pixel belongs to, int [y, x]; 0 for none."""
-    detection = stack(residual, spread)
+    detection = stack(without.image, without.variance)
     sigma_px = SMOOTHING * fwhm_px / 2.355
     smooth = gaussian_filter(detection, sigma_px, mode="constant")
     y, x = np.indices(smooth.shape)
     centre = light_centre(stack(image, variance), fwhm_px)
     core = np.hypot(y - centre[0], x - centre[1]) < CORE_FWHM * fwhm_px
-    off = core | ~np.isfinite(spread).any(axis=0)
+    off = core | ~np.isfinite(without.variance).any(axis=0)
     if off.all():
         return np.zeros(smooth.shape, int)
     threshold = THRESHOLD_SIGMA * _sky_sigma(smooth[~off], sigma_px, correlation)
@@ -199,8 +210,7 @@ def _sky_sigma(smooth: np.ndarray, sigma_px: float, correlation: float) -> float
 def _measured(
     label: int,
     labels: np.ndarray,
-    residual: np.ndarray,
-    spread: np.ndarray,
+    without: WithoutLens,
     noise_corr: np.ndarray,
     fwhm_px: float,
 ) -> dict[str, np.ndarray | float] | None:
@@ -210,7 +220,7 @@ def _measured(
     bands of one PSF then have colours without aperture errors.
     """
     y, x = np.nonzero(labels == label)
-    usable = np.isfinite(spread[:, y, x])
+    usable = np.isfinite(without.variance[:, y, x])
     counts = (~usable).mean(axis=1) <= MASKED_FRACTION_MAX
     if not counts.any():
         return None
@@ -218,10 +228,12 @@ def _measured(
     if not pixels.any():
         return None
     y, x = y[pixels], x[pixels]
-    flux = np.where(counts, residual[:, y, x].sum(axis=1), 0.0)
+    flux = np.where(counts, without.image[:, y, x].sum(axis=1), 0.0)
     correlation = segment_noise_correlation(noise_corr, len(y))
-    variance = np.where(counts, correlation * spread[:, y, x].sum(axis=1), np.inf)
-    snr = stack(residual[counts], spread[counts])
+    noise = correlation * without.noise[:, y, x].sum(axis=1)
+    light = LIGHT_ERROR * without.model[:, y, x].sum(axis=1)
+    variance = np.where(counts, noise + light**2, np.inf)
+    snr = stack(without.image[counts], without.variance[counts])
     weight = np.clip(snr[y, x], 0, None)
     if weight.sum() <= 0:
         return None

@@ -7,29 +7,44 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.injection.arcs import Mass, count_images, lensed_light, supersampling, through_psf
-from lenshunt.injection.hosts import HostShape, Noise, host_noise, host_shape
+from lenshunt.injection.host_lenses import at_redshift, check_alike, lenses_like
+from lenshunt.injection.hosts import (
+    HostShape,
+    Noise,
+    UnsuitableHostError,
+    host_noise,
+    host_shape,
+)
+from lenshunt.injection.injected_records import (
+    HOST_CONFIDENCE,
+    Injected,
+    lens_records,
+    matched_negative,
+)
+from lenshunt.injection.painted_noise import (
+    HOST_RESIDUAL,
+    matched_snr,
+    visible_snr,
+    with_arcs,
+)
 from lenshunt.injection.real_sources import RealSource
 from lenshunt.records import (
     SLOTS,
     Cutout,
     magnitude_from_njy,
-    njy_from_magnitude,
     slot_index,
 )
 from lenshunt.simulate.profiles import Clumpy, clumpy_brightness, draw_clumpy
 from lenshunt.simulate.seds import band_fluxes
 
-#: Confidence in the label of a host: unknown lenses are rare.
-HOST_CONFIDENCE = 0.99
+__all__ = [
+    "HOST_CONFIDENCE", "HOST_RESIDUAL", "Injected", "Lens", "Painted", "at_redshift", "draw_lens",
+    "inject", "lenses_like", "matched_negative", "matched_snr", "paint", "visible_lens",
+    "with_arcs",
+]  # fmt: skip
+
 #: Angle between the major axes of mass and light, rms: Koopmans et al. 2006, ApJ 649, 599.
 _ANGLE_RMS = np.radians(10.0)
-#: Differences in magnitude and redshift over which a lens of the population may stand for a host.
-_HOST_MAGNITUDE, _HOST_REDSHIFT = 0.25, 0.05
-#: How well the host's own light can be told from arcs: to this fraction of its brightness, in
-#: every area of the size of the PSF.
-HOST_RESIDUAL = 0.05
-#: Lenses of the population nearest to a host among which one is drawn.
-_NEAREST = 60
 
 
 @dataclass(frozen=True)
@@ -54,33 +69,6 @@ class Lens:
         if self.real is None:
             return clumpy_brightness(x.astype(np.float32), y.astype(np.float32), self.clumpy)
         return self.real.brightness(x, y, self.source, self.row["source_radius"], *self.turned)
-
-
-@dataclass(frozen=True)
-class Injected:
-    """A lens made from a host, the host as its negative, and what was painted.
-
-    arcs_njy : float32 [band, y, x], noiseless; truth : one value per column of the truth table
-    """
-
-    lens: Cutout
-    host: Cutout
-    arcs_njy: np.ndarray
-    truth: dict[str, Any]
-
-
-def choose_lens(
-    rng: np.random.Generator, population: pd.DataFrame, magnitude_i: float, redshift: float
-) -> dict[str, float]:
-    """A row of the population whose lens galaxy could be the host.
-
-    magnitude_i : AB; redshift : of the host, below 0 where unknown
-    """
-    distance = ((population["lens_magnitude"] - magnitude_i) / _HOST_MAGNITUDE) ** 2
-    if redshift >= 0:
-        distance = distance + ((population["z_lens"] - redshift) / _HOST_REDSHIFT) ** 2
-    nearest = np.argsort(distance.to_numpy(), kind="stable")[:_NEAREST]
-    return dict(population.iloc[int(rng.choice(nearest))])
 
 
 def draw_lens(
@@ -117,11 +105,11 @@ def draw_lens(
 def paint(lens: Lens, host: Cutout) -> tuple[np.ndarray, float]:
     """Arcs in nJy [band, y, x] through the host's PSFs, and the magnification.
 
-    Raises ValueError where the host has no PSF: nothing can be painted at its resolution.
+    Raises UnsuitableHostError where the host has no PSF: nothing can be painted at its resolution.
     """
     if host.psf is None:
-        raise ValueError(
-            f"{host.metadata.sample_id}: no PSF; arcs cannot be seen at an unknown resolution"
+        raise UnsuitableHostError(
+            host.metadata.sample_id, "no PSF; arcs cannot be seen at an unknown resolution"
         )
     scale = host.metadata.pixel_scale
     rays = supersampling(lens.row["source_radius"], scale)
@@ -129,27 +117,14 @@ def paint(lens: Lens, host: Cutout) -> tuple[np.ndarray, float]:
     fine = lensed_light(lens.mass, lens.brightness, shape, scale, rays)
     present = np.flatnonzero(host.metadata.band_flags)
     arcs = np.zeros_like(host.image)
+    psf = host.psf[present]
+    if (psf == psf[:1]).all():
+        # matched to one target: the bands differ in flux alone
+        psf = psf[:1]
     # ringing of the low-pass, 1e-6 of the peak, is no light
-    unit = np.maximum(through_psf(fine, host.psf[present], rays), 0.0)
+    unit = np.maximum(through_psf(fine, psf, rays), 0.0)
     arcs[present] = unit * lens.fluxes_njy[present, None, None].astype(np.float32)
     return arcs, float(fine.sum())
-
-
-def matched_snr(arcs_njy: np.ndarray, variance: np.ndarray, noise_corr: np.ndarray) -> float:
-    """S/N of arcs of known shape, all bands together: sqrt(sum arcs^2 / (variance noise_corr))."""
-    weight = np.where(np.isfinite(variance), 1.0 / (variance * noise_corr[:, None, None]), 0.0)
-    return float(np.sqrt((arcs_njy.astype(float) ** 2 * weight).sum()))
-
-
-def with_arcs(
-    rng: np.random.Generator, host: Cutout, arcs_njy: np.ndarray, noise: Noise
-) -> tuple[np.ndarray, np.ndarray]:
-    """Image and variance of the host with arcs: their light, its Poisson noise, its variance."""
-    usable = np.isfinite(host.variance)
-    poisson = arcs_njy / noise.electrons_per_njy[:, None, None].astype(np.float32)
-    drawn = np.sqrt(poisson) * rng.standard_normal(arcs_njy.shape, dtype=np.float32)
-    image = np.where(usable, host.image + arcs_njy + drawn, host.image)
-    return image.astype(np.float32), (host.variance + poisson).astype(np.float32)
 
 
 def inject(
@@ -165,43 +140,76 @@ def inject(
 
     host : with PSF and variance, raw (before any PSF matching)
     population : of `draw_population`, for the survey of the hosts
-    snr_min : of the arcs over the noise and HOST_RESIDUAL of the host's light; arcs that are a
-        per cent of a bright galaxy are far above the noise and yet nobody sees them. `arc_snr` of
-        the record is over the noise alone.
+    snr_min : of the arcs in their best band, over the noise and HOST_RESIDUAL of the host's
+        light; arcs that are a per cent of a bright galaxy are far above the noise and yet nobody
+        sees them. `arc_snr` of the record is over the noise alone, of all bands together.
     The lens and its host share the system of the host, so that no split parts them, nor either of
-    them from the host's own record. Raises ValueError where PSF or variance are missing.
+    them from the host's own record. Where the host's redshift is known, it is the lens's.
+    Raises UnsuitableHostError where PSF, variance or a galaxy in the middle are missing.
     """
+    painted = visible_lens(rng, host, population, sources, snr_min, tries)
+    if painted is None:
+        return None
+    image, variance = with_arcs(rng, host, painted.arcs_njy, painted.noise)
+    snr = matched_snr(painted.arcs_njy, variance, host.noise_corr)
+    truth = _truth(painted, snr)
+    return lens_records(host, image, variance, painted.arcs_njy, truth, dataset)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A lens that is seen on a host, before any noise is drawn.
+
+    arcs_njy : as in `Injected`; magnification : of the whole source, within the image
+    visible_snr : over the noise and HOST_RESIDUAL of the host's light
+    shape, noise : of the host; band : slot in which its flux and the flux ratio are given
+    """
+
+    lens: Lens
+    arcs_njy: np.ndarray
+    magnification: float
+    visible_snr: float
+    shape: HostShape
+    noise: Noise
+    band: int
+
+    @property
+    def host_njy(self) -> float:
+        """Flux of the host within 3 arcsec in the band."""
+        return float(self.shape.flux_njy[self.band])
+
+
+def visible_lens(
+    rng: np.random.Generator,
+    host: Cutout,
+    population: pd.DataFrame,
+    sources: list[RealSource] | None,
+    snr_min: float,
+    tries: int,
+) -> Painted | None:
+    """The first of `tries` lenses for the host that is seen, or None; arguments as `inject`."""
     noise, shape = host_noise(host), host_shape(host)
     band = _reference_band(host)
     flux = float(shape.flux_njy[band])
-    magnitude = float(magnitude_from_njy(flux))
+    if not flux > 0:
+        raise UnsuitableHostError(
+            host.metadata.sample_id, f"no flux in band {SLOTS[band]}; this record cannot be a host"
+        )
     meta = host.metadata
     redshift = meta.z_spec if meta.z_spec >= 0 else meta.z_phot
+    magnitude = float(magnitude_from_njy(flux))
+    alike = lenses_like(population, magnitude, redshift)
+    check_alike(host, shape, population.iloc[alike], magnitude, band)
     for _ in range(tries):
-        row = choose_lens(rng, population, magnitude, redshift)
+        row = at_redshift(dict(population.iloc[int(rng.choice(alike))]), redshift)
+        if row is None:
+            continue
         lens = draw_lens(rng, row, shape, meta.bands, sources or [])
         arcs, magnified = paint(lens, host)
-        image, variance = with_arcs(rng, host, arcs, noise)
-        visible = matched_snr(arcs, variance + _confusion(host), host.noise_corr)
+        visible = visible_snr(arcs, host, noise)
         if visible >= snr_min:
-            snr = matched_snr(arcs, variance, host.noise_corr)
-            truth = _truth(lens, arcs, magnified, snr, band, flux)
-            truth["visible_snr"] = visible
-            return _records(host, image, variance, arcs, truth, dataset)
+            return Painted(lens, arcs, magnified, visible, shape, noise, band)
     return None
-
-
-def _confusion(host: Cutout) -> np.ndarray:
-    """Variance [band, y, x] of the host's light that cannot be told from arcs.
-
-    It is the same all over one PSF, whose noise-equivalent area in pixels it is multiplied with.
-    """
-    if host.psf is None:
-        raise ValueError(f"{host.metadata.sample_id}: no PSF")
-    squares = (host.psf.astype(float) ** 2).sum(axis=(1, 2))
-    area = np.where(squares > 0, 1.0 / np.where(squares > 0, squares, 1.0), 1.0)
-    light = HOST_RESIDUAL * np.maximum(host.image, 0.0)
-    return (light**2 * area[:, None, None]).astype(np.float32)
 
 
 def _reference_band(host: Cutout) -> int:
@@ -210,11 +218,10 @@ def _reference_band(host: Cutout) -> int:
     return int(flags[np.argmin(np.abs(flags - slot_index("i")))])
 
 
-def _truth(
-    lens: Lens, arcs: np.ndarray, magnified: float, snr: float, band: int, host_njy: float
-) -> dict[str, Any]:
+def _truth(painted: Painted, snr: float) -> dict[str, Any]:
     """What the truth table holds of one lens."""
-    lensed = magnified * float(lens.fluxes_njy[band])
+    lens, host_njy, magnified = painted.lens, painted.host_njy, painted.magnification
+    lensed = magnified * float(lens.fluxes_njy[painted.band])
     kept = ("theta_e", "z_lens", "z_source", "sigma_km_s", "q", "gamma1", "gamma2",
             "source_magnitude", "source_radius", "source_sersic", "source_q")  # fmt: skip
     return {
@@ -230,46 +237,8 @@ def _truth(
         "lensed_flux": lensed,
         "flux_ratio": lensed / (lensed + max(host_njy, 0.0)),
         "arc_snr": snr,
+        "visible_snr": painted.visible_snr,
         "host_magnitude": float(magnitude_from_njy(host_njy)),
         **{f"arc_flux_{name}": float(flux) for name, flux in
-           zip(SLOTS, arcs.sum(axis=(1, 2)), strict=True)},
+           zip(SLOTS, painted.arcs_njy.sum(axis=(1, 2)), strict=True)},
     }  # fmt: skip
-
-
-def _records(
-    host: Cutout,
-    image: np.ndarray,
-    variance: np.ndarray,
-    arcs: np.ndarray,
-    truth: dict[str, Any],
-    dataset: str,
-) -> Injected:
-    name = f"{dataset}-{host.metadata.sample_id}"
-    flux = np.array(host.metadata.flux) + arcs.sum(axis=(1, 2), dtype=float)
-    before = njy_from_magnitude(np.array(host.metadata.magnitude))
-    # unknown magnitudes stay unknown
-    magnitude = magnitude_from_njy(before + arcs.sum(axis=(1, 2), dtype=float))
-    lens = replace(host, image=image, variance=variance).with_metadata(
-        sample_id=f"{name}-lens",
-        dataset=dataset,
-        label=1,
-        label_source="sim:injection",
-        label_confidence=1.0,
-        einstein_radius=truth["theta_e"],
-        flux_ratio=truth["flux_ratio"],
-        arc_snr=truth["arc_snr"],
-        flux=tuple(float(value) for value in flux),
-        magnitude=tuple(float(value) for value in magnitude),
-    )
-    negative = host.with_metadata(
-        sample_id=f"{name}-host",
-        dataset=dataset,
-        label=0,
-        label_source="obs:matched",
-        label_confidence=HOST_CONFIDENCE,
-        einstein_radius=float("nan"),
-        flux_ratio=float("nan"),
-        arc_snr=float("nan"),
-    )
-    truth = {"sample_id": lens.metadata.sample_id, "system_id": lens.metadata.system_id, **truth}
-    return Injected(lens, negative, arcs, truth)

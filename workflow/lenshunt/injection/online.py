@@ -1,124 +1,134 @@
-"""Lenses made while training: batches of injected lenses and hosts from batches of hosts."""
+"""Lenses made while training: samples painted on hosts as these come, each its own record."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import torch
 
-from lenshunt.injection.hosts import host_noise, host_shape
-from lenshunt.injection.inject import HOST_CONFIDENCE, inject
+from lenshunt.injection.hosts import UnsuitableHostError, host_noise, host_shape, survey_of
+from lenshunt.injection.inject import inject, matched_negative
+from lenshunt.injection.population import draw_population
 from lenshunt.injection.real_sources import RealSource
-from lenshunt.records import SLOTS, Cutout, Metadata
+from lenshunt.injection.selection import Selection
+from lenshunt.records import SLOTS, Cutout, Metadata, is_trainable_source
 
-Batch = dict[str, torch.Tensor]
+#: Name of the data set of samples that exist only while a network is trained.
+ONLINE = "online"
+#: Lenses that are tried on a host before the next host is taken.
+_TRIES = 5
 
 
-@dataclass
+@dataclass(frozen=True)
+class Sample:
+    """One training sample: a lens (label 1) or a host without arcs (label 0).
+
+    place : of its host in the stream of hosts, 0, 1, ...
+    """
+
+    place: int
+    cutout: Cutout
+
+
+@dataclass(frozen=True)
 class OnlineLenses:
-    """Batches of the loader in, batches of the same keys out, half of them lenses.
+    """Makes samples of hosts that are matched to one PSF.
 
     population : of `draw_population`, for the survey of the hosts
-    psf : float32 [band, h, w], the effective PSF of all hosts: the grid's target once matched
-    pixel_scale_arcsec, bands : of the hosts; "" in a band slot without data
-    lens_fraction : of the samples of every batch, to the nearest whole number
-    Every batch is drawn from (seed, epoch, rank, worker, batch number) alone: the same numbers
-    give the same lenses, and no two workers give equal ones. `epoch` is set before each epoch.
-    The noise of hosts that are matched to a common PSF is correlated; the Poisson noise of the
-    arcs is not: it is a small part of the sum for hosts limited by the sky.
+    psf : float32 [h, w], effective PSF of all hosts in all bands: the target of their grid
+    snr_min : as in `inject`
+    sources : HST galaxies whose light is lensed; clumpy Sersic galaxies where none
+    The noise of matched hosts is correlated, and their `noise_corr` counts in the S/N of the arcs.
+    The Poisson noise of the arcs has the variance per pixel that the matched hosts have for their
+    own light, but is drawn for each pixel alone: over an aperture it is too low by the root of
+    `noise_corr`, which matters only where the arcs are brighter than the sky.
     """
 
     population: pd.DataFrame
     psf: np.ndarray
-    pixel_scale_arcsec: float
-    bands: tuple[str, str, str, str, str]
-    seed: int
-    lens_fraction: float = 0.5
     snr_min: float = 20.0
-    rank: int = 0
-    worker: int = 0
-    epoch: int = 0
     sources: list[RealSource] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.lens_fraction <= 1.0:
-            raise ValueError(f"lens_fraction is {self.lens_fraction}, expected 0 to 1")
+    def samples(
+        self, rng: np.random.Generator, hosts: Iterable[Cutout], lenses: int, negatives: int
+    ) -> list[Sample]:
+        """`lenses` lenses, then `negatives` hosts without arcs, no host twice.
 
-    def batches(self, hosts: Iterable[Batch]) -> Iterator[Batch]:
-        """One batch per batch of hosts: images, variances, labels and confidences replaced."""
-        for number, batch in enumerate(hosts):
-            key = [self.seed, self.epoch, self.rank, self.worker, number]
-            yield self.simulated(batch, np.random.default_rng(key))
-
-    def simulated(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """A new batch; added keys: `theta_e` (arcsec, NaN for hosts).
-
-        Hosts that cannot carry a visible lens stay hosts; the next ones of a random order take
-        their place. Raises ValueError where too few of the batch can.
+        A host that cannot carry arcs (no galaxy, a masked core), or for which no visible lens is
+        found, is left out: it would be a negative of a kind that no lens is made of.
+        Raises ValueError where the hosts come to an end before.
         """
-        count = len(batch["image"])
-        wanted = round(self.lens_fraction * count)
-        image, variance = batch["image"].clone(), batch["variance"].clone()
-        label = torch.zeros(count)
-        theta_e = torch.full((count,), torch.nan)
-        made = 0
-        for row in rng.permutation(count):
-            if made == wanted:
-                break
-            host = self._host(batch, int(row))
-            if host is None:
-                continue
-            lens = inject(rng, host, self.population, "online", self.sources, self.snr_min, tries=5)
-            if lens is None:
-                continue
-            image[row] = torch.from_numpy(lens.lens.image)
-            variance[row] = torch.from_numpy(lens.lens.variance)
-            label[row], theta_e[row] = 1.0, lens.truth["theta_e"]
-            made += 1
-        if made < wanted:
-            raise ValueError(
-                f"only {made} of {count} hosts can carry a lens with S/N above {self.snr_min}, "
-                f"{wanted} are wanted; lower lens_fraction or snr_min, or use brighter hosts"
-            )
-        confidence = torch.where(label > 0, 1.0, HOST_CONFIDENCE)
-        return {
-            **batch, "image": image, "variance": variance,
-            "label": label, "confidence": confidence, "theta_e": theta_e,
-        }  # fmt: skip
+        found: list[Sample] = []
+        place = -1
+        for place, host in enumerate(hosts):
+            made = self._lens(rng, host) if len(found) < lenses else _negative(host)
+            if made is not None:
+                found.append(Sample(place, made))
+            if len(found) == lenses + negatives:
+                return found
+        if len(found) == lenses + negatives:
+            return found
+        raise ValueError(
+            f"only {len(found)} of {place + 1} hosts made a sample, {lenses} lenses of S/N above "
+            f"{self.snr_min:g} and {negatives} galaxies without arcs are wanted; lower snr_min, "
+            "or name hosts that are brighter and centred on their galaxies"
+        )
 
-    def _host(self, batch: Batch, row: int) -> Cutout | None:
-        """One sample as a record; None where it is no host (no galaxy, or a masked core)."""
-        flags = tuple(int(flag) for flag in batch["band_flags"][row])
-        metadata = Metadata(
-            sample_id=f"row-{row}",
-            system_id=f"row-{row}",
-            dataset="online",
-            raw_file="online",
-            raw_index=row,
-            raw_sha256="0" * 64,
-            label=-1,
-            label_source="unlabelled",
-            label_confidence=0.0,
-            pixel_scale=self.pixel_scale_arcsec,
-            instrument="online",
-            survey="online",
-            bands=tuple(name if flag else "" for name, flag in zip(self.bands, flags, strict=True)),
-            band_flags=flags,
-        )
-        noise_corr = batch.get("noise_corr")
-        host = Cutout(
-            image=batch["image"][row].float().numpy(),
-            variance=batch["variance"][row].float().numpy(),
-            metadata=metadata,
-            psf=self.psf.astype(np.float32),
-            noise_corr=np.ones(len(SLOTS), np.float32)
-            if noise_corr is None
-            else noise_corr[row].float().numpy(),
-        )
+    def _lens(self, rng: np.random.Generator, host: Cutout) -> Cutout | None:
         try:
-            host_shape(host)
-            host_noise(host)
-        except ValueError:
+            made = inject(
+                rng, host, self.population, ONLINE, self.sources, self.snr_min, tries=_TRIES
+            )
+        except UnsuitableHostError:
             return None
-        return host
+        return made.lens if made else None
+
+
+def matched_host(
+    image: np.ndarray,
+    variance: np.ndarray,
+    noise_corr: np.ndarray,
+    metadata: Metadata,
+    psf: np.ndarray,
+) -> Cutout:
+    """A host of the pixels of a loader, float32 [band, y, x], with one PSF [h, w] in all bands."""
+    stack = np.broadcast_to(psf, (len(SLOTS), *psf.shape))
+    return Cutout(image, variance, metadata, stack, noise_corr)
+
+
+def _negative(host: Cutout) -> Cutout | None:
+    """The host without arcs; None where a lens could not be made of it either."""
+    try:
+        host_shape(host)
+        host_noise(host)
+    except UnsuitableHostError:
+        return None
+    return matched_negative(host, ONLINE)
+
+
+def suitable_hosts(table: pd.DataFrame) -> np.ndarray:
+    """Rows [n] of a metadata table that may be hosts of online lenses: bool.
+
+    Matched to the common PSF at which arcs are painted; neither lenses nor objects that their
+    source calls neither lens nor clear negative.
+    """
+    labelled = table["label_source"].map(is_trainable_source).astype(bool)
+    clear = (table["label"] == 0) | ((table["label"] == -1) & ~labelled)
+    return (clear & table["psf_matched"].astype(bool)).to_numpy()
+
+
+def population_for(hosts: Iterable[Cutout], size: int, snr_min: float, seed: int) -> pd.DataFrame:
+    """Lenses that the survey of these hosts shows: their own seeing and depth decide.
+
+    In the band nearest to i that all hosts have, or else that most have.
+    """
+    kept = [host for host in hosts if _negative(host) is not None]
+    if not kept:
+        raise ValueError(
+            "none of the hosts has a galaxy in its middle and a variance; name other hosts"
+        )
+    flags = np.array([one.metadata.band_flags for one in kept]).sum(axis=0)
+    nearness = -np.abs(np.arange(len(SLOTS)) - SLOTS.index("i"))
+    band = SLOTS[max(range(len(SLOTS)), key=lambda slot: (flags[slot], nearness[slot]))]
+    rng = np.random.default_rng([seed, size])
+    return draw_population(rng, size, survey_of(kept, band), Selection(snr_min=snr_min))

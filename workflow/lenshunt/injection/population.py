@@ -10,6 +10,7 @@ from lenshunt.injection.population_priors import (
     absolute_v,
     apparent_i,
     arcsec_per_kpc,
+    deflectors_per_deg2,
     dispersion_function,
     draw_axis_ratio,
     draw_deflector_redshift,
@@ -20,64 +21,29 @@ from lenshunt.injection.population_priors import (
     early_type_light,
     einstein_radius,
     source_radius_kpc,
+    sources_per_arcsec2,
 )
-from lenshunt.records import njy_from_magnitude
+from lenshunt.injection.selection import (
+    SURVEYS,
+    Selection,
+    Survey,
+    arc_snr,
+    magnification,
+    selected,
+    sharpest,
+    with_snr,
+)
 from lenshunt.simulate.seds import SCD, STARBURST
+
+__all__ = [
+    "SURVEYS", "Deflectors", "Selection", "Survey", "arc_snr", "draw_population",
+    "lenses_per_deg2", "magnification", "selected",
+]  # fmt: skip
 
 #: Candidates drawn at once.
 _BLOCK = 200_000
 #: A prior that finds fewer lenses than this among the candidates of one block is refused.
 _EFFICIENCY_MIN = 1e-5
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What decides whether a lens is seen.
-
-    seeing_arcsec : FWHM in i (or VIS)
-    depth_5sigma : AB magnitude of a point source at 5 sigma
-    sky_mag_arcsec2 : brightness of the sky, against which the lens's light adds Poisson noise
-    """
-
-    seeing_arcsec: float
-    depth_5sigma: float
-    sky_mag_arcsec2: float
-
-    @property
-    def sky_sigma_njy(self) -> float:
-        """Noise of the sky in nJy in one square arcsec."""
-        psf_area = 4.0 * np.pi * (self.seeing_arcsec / 2.3548) ** 2
-        return float(njy_from_magnitude(self.depth_5sigma) / 5.0 / np.sqrt(psf_area))
-
-
-#: Ten-year LSST: Ivezic et al. 2019, ApJ 873, 111 (seeing of the coadd as in Collett's table, whose
-#: full coadds have 0.93 arcsec); HSC Wide: Aihara et al. 2018, PASJ 70, S4; Euclid VIS:
-#: Euclid Collaboration: Mellier et al. 2025, A&A 697, A1; DES DR2: Abbott et al. 2021, ApJS 255,
-#: 20 (23.8 at 10 sigma). Skies: Collett 2015.
-SURVEYS = {
-    "lsst": Survey(0.93, 26.8, 20.1),
-    "hsc": Survey(0.60, 26.2, 20.1),
-    "euclid": Survey(0.18, 26.2, 22.2),
-    "des": Survey(0.88, 24.6, 20.1),
-}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which lenses count as found: Collett 2015, sect. 3.
-
-    snr_min : total signal to noise ratio of the lensed light
-    magnification_min : of the whole source
-    seeing_fraction : theta_E^2 > r_source^2 + (seeing_fraction x seeing)^2
-    resolved : magnification x r_source is larger than the seeing (tangential stretching is seen)
-    theta_e_range : Einstein radii in arcsec that are kept
-    """
-
-    snr_min: float = 20.0
-    magnification_min: float = 3.0
-    seeing_fraction: float = 0.5
-    resolved: bool = True
-    theta_e_range: tuple[float, float] = (0.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -154,48 +120,6 @@ def _with_shapes(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def magnification(table: pd.DataFrame) -> np.ndarray:
-    """Total magnification of a disc of the source's size behind the isothermal sphere.
-
-    2 / y for a point at y theta_E; 4 theta_E / r for a disc of radius r behind the centre
-    (area of a ring of width 2 r); joined in quadrature. Good to 15 %, for the selection alone.
-    """
-    theta_e, radius, x, y = _columns(table, "theta_e", "source_radius", "source_x", "source_y")
-    offset = np.hypot(x, y) / theta_e
-    return 2.0 / np.sqrt(offset**2 + (0.5 * radius / theta_e) ** 2)
-
-
-def arc_snr(table: pd.DataFrame, survey: Survey) -> np.ndarray:
-    """Signal to noise ratio of the lensed light in i over sky and the light of the lens.
-
-    Two images, each as large as the PSF and its share of the source's magnified area; the lens
-    (de Vaucouleurs) adds Poisson noise of its brightness at theta_E.
-    """
-    mu = magnification(table)
-    radius, theta_e, lens_radius = _columns(table, "source_radius", "theta_e", "lens_radius")
-    psf_area = 4.0 * np.pi * (survey.seeing_arcsec / 2.3548) ** 2
-    # noise-equivalent area of an exponential disc is about 2.3 x pi r_e^2 (matched filter)
-    area = 2.0 * psf_area + mu * 2.3 * np.pi * radius**2
-    lens_flux = njy_from_magnitude(table["lens_magnitude"].to_numpy())
-    shape = np.exp(-7.669 * ((theta_e / lens_radius) ** 0.25 - 1.0)) / (22.67 * lens_radius**2)
-    sky = njy_from_magnitude(survey.sky_mag_arcsec2)
-    noise = survey.sky_sigma_njy * np.sqrt(area * (1.0 + lens_flux * shape / sky))
-    return mu * njy_from_magnitude(table["source_magnitude"].to_numpy()) / noise
-
-
-def selected(table: pd.DataFrame, survey: Survey, selection: Selection) -> np.ndarray:
-    """bool [n]: lenses that the survey shows."""
-    radius, theta_e = _columns(table, "source_radius", "theta_e")
-    mu = table["magnification"].to_numpy()
-    smallest = np.hypot(radius, selection.seeing_fraction * survey.seeing_arcsec)
-    keep = (theta_e > smallest) & (mu > selection.magnification_min)
-    if selection.resolved:
-        keep &= mu * radius > survey.seeing_arcsec
-    low, high = selection.theta_e_range
-    keep &= (theta_e > low) & (theta_e < high)
-    return keep & (table["arc_snr"].to_numpy() > selection.snr_min)
-
-
 def draw_population(
     rng: np.random.Generator,
     n: int,
@@ -210,7 +134,8 @@ def draw_population(
     gamma1, gamma2, lens_magnitude (i, AB), lens_sed, lens_radius (arcsec, circularised),
     source_magnitude (i, AB, unlensed), source_sed, source_reddening, source_radius (arcsec,
     circularised), source_sersic, source_q, source_angle, source_x, source_y (arcsec from the
-    lens), magnification (estimate), arc_snr (estimate; without a survey NaN).
+    lens), magnification (estimate), arc_snr (estimate, of the best band; without a survey NaN),
+    arc_seeing (arcsec, in that band).
     Raises ValueError where the selection leaves next to nothing.
     """
     chosen, deflectors = selection or Selection(), deflectors or Deflectors()
@@ -220,13 +145,14 @@ def draw_population(
         pairs = _candidates(rng, _BLOCK, deflectors)
         if survey is not None:
             # most pairs fail here already; the full selection follows
-            smallest = chosen.seeing_fraction * survey.seeing_arcsec
+            smallest = chosen.seeing_fraction * sharpest(survey)
             pairs = pairs[pairs["theta_e"] > smallest].reset_index(drop=True)
         table = _with_shapes(rng, pairs)
         table["magnification"] = magnification(table)
-        table["arc_snr"] = float("nan")
-        if survey is not None:
-            table["arc_snr"] = arc_snr(table, survey)
+        if survey is None:
+            table = table.assign(arc_snr=float("nan"), arc_seeing=float("nan"))
+        else:
+            table = with_snr(table, survey)
             table = table[selected(table, survey, chosen)]
         drawn += _BLOCK
         found += len(table)
@@ -237,3 +163,31 @@ def draw_population(
                 "theta_e_range"
             )
     return pd.concat(parts, ignore_index=True).head(n)
+
+
+def lenses_per_deg2(
+    rng: np.random.Generator,
+    survey: Survey | None,
+    selection: Selection | None = None,
+    deflectors: Deflectors | None = None,
+    blocks: int = 4,
+) -> float:
+    """Number of lenses per square degree that the survey shows (None: that there are).
+
+    Deflectors per square degree x sources per square arcsec x mean of pi theta_E^2 over both,
+    times the fraction selected; of `blocks` x 200,000 pairs.
+    """
+    chosen, deflectors = selection or Selection(), deflectors or Deflectors()
+    count = 0
+    for _ in range(blocks):
+        table = _with_shapes(rng, _candidates(rng, _BLOCK, deflectors))
+        table["magnification"] = magnification(table)
+        count += len(table if survey is None else table[selected(table, survey, chosen)])
+    # mean of sigma^4, with which the candidates' dispersions were drawn
+    sigma = np.linspace(*SIGMA_RANGE_KM_S, 2000)
+    phi = dispersion_function(sigma)
+    fourth = float(np.trapezoid(phi * sigma**4, sigma) / np.trapezoid(phi, sigma))
+    whole = einstein_radius(np.array(1.0), np.array(0.0), np.array(1.0))
+    area = np.pi * float(whole) ** 2 * fourth * count / (blocks * _BLOCK)
+    density = deflectors_per_deg2(deflectors.z_max, deflectors.evolution)
+    return density * sources_per_arcsec2() * area

@@ -19,7 +19,7 @@ SIGMA_RANGE_KM_S = (100.0, 450.0)
 _R_UM, _V_UM = 0.617, 0.55
 #: LSST Science Book (arXiv:0912.0201), sect. 3.7.2: N(<i) = 46 x 10^(0.31 (i - 25)) per arcmin^2.
 #: The COSMOS counts below give 45 for 22 < i < 25.
-COUNT_SLOPE = 0.31
+COUNT_SLOPE, COUNT_AT_25_ARCMIN2 = 0.31, 46.0
 #: Ilbert et al. 2009, ApJ 690, 1236, table 2: p(z) ~ (z^a + z^(a b)) / (z^b + c) in bins of half a
 #: magnitude around i; the last row is an extrapolation (a and ln c are straight lines in i), which
 #: holds for all fainter galaxies.
@@ -37,6 +37,8 @@ SOURCE_MAGNITUDES = (20.0, 28.0)
 SHEAR_MEAN, SHEAR_DEX = 0.05, 0.2
 LIGHT_KM_S = 299792.458
 ARCSEC = float(np.degrees(1.0) * 3600.0)
+#: Sigma of a Gaussian over its full width at half maximum.
+SIGMA_OF_FWHM = float(1.0 / np.sqrt(8.0 * np.log(2.0)))
 
 
 @cache
@@ -85,6 +87,21 @@ def draw_deflector_redshift(
     distance = comoving_mpc(z)
     volume = distance**2 * np.gradient(distance, z)
     return draw_from(rng, z, volume * (1.0 + z) ** evolution, n)
+
+
+def deflectors_per_deg2(z_max: float, evolution: float) -> float:
+    """Early types within SIGMA_RANGE_KM_S and 0.02 < z < z_max behind one square degree."""
+    z, sigma = np.linspace(0.02, z_max, 2000), np.linspace(*SIGMA_RANGE_KM_S, 2000)
+    distance = comoving_mpc(z)
+    volume = distance**2 * np.gradient(distance, z) * (1.0 + z) ** evolution
+    per_sr = np.trapezoid(volume, z) * np.trapezoid(dispersion_function(sigma), sigma)
+    return float(per_sr * np.radians(1.0) ** 2)
+
+
+def sources_per_arcsec2() -> float:
+    """Galaxies within SOURCE_MAGNITUDES."""
+    bright, faint = (10 ** (COUNT_SLOPE * (m - 25.0)) for m in SOURCE_MAGNITUDES)
+    return COUNT_AT_25_ARCMIN2 * (faint - bright) / 3600.0
 
 
 def draw_axis_ratio(rng: np.random.Generator, sigma_km_s: np.ndarray) -> np.ndarray:

@@ -56,13 +56,16 @@ def chi2_gain(
 ) -> torch.Tensor:
     """chi2 without a source minus chi2 with one, in sigma^2, summed over bands: [batch].
 
-    noise_corr : [batch, band], variance of a sum over a large box / sum of the variances
+    noise_corr : [batch, band], variance of a sum over a large box / sum of the variances; of no
+        account in a band without usable pixels
     Never negative: the models are nested. Its meaning comes from comparison with objects that
     are no lenses.
     """
     with_source = fit_amplitudes(image, variance, templates)
     without = fit_amplitudes(image, variance, templates[:, :, :1])
-    return ((without.chi2 - with_source.chi2) / noise_corr).clamp(min=0).sum(dim=1)
+    seen = with_source.n_pixels > 0
+    gain = (without.chi2 - with_source.chi2) / torch.where(seen, noise_corr, 1.0)
+    return gain.clamp(min=0).sum(dim=1)
 
 
 def _normal_equations(

@@ -66,7 +66,8 @@ def colour_consistency_loss(
     L = sum_s weight_s [w_s rho(q_s) + (1 - w_s) EXCLUSION_COST] over usable segments, q_s from
     `group_distance`, rho Huber's. The second part keeps w from collapsing to 0: the gradient by w
     is rho(q) - EXCLUSION_COST, so that a segment joins what agrees with it. A sample with fewer
-    than two usable segments contributes 0. Computed in float64 whatever the autocast.
+    than two usable segments contributes 0. Computed in float64 whatever the autocast; float32 (or
+    float64, as `membership`) comes out.
     """
     q = group_distance(flux, variance, membership, reddening, extinction_sigma_mag)
     usable = torch.isfinite(q)
@@ -74,7 +75,8 @@ def colour_consistency_loss(
     terms = member * _huber(torch.where(usable, q, 0.0)) + (1 - member) * EXCLUSION_COST
     if weight is not None:
         terms = terms * (weight if weight.dim() == 2 else weight[:, None])
-    return torch.where(usable, terms, 0.0).sum(dim=1).to(membership.dtype)
+    loss = torch.where(usable, terms, 0.0).sum(dim=1)
+    return loss.to(torch.promote_types(membership.dtype, torch.float32))
 
 
 def group_distance(

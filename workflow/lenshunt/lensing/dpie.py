@@ -22,6 +22,9 @@ C_KM_S = speed_of_light.to_value("km/s")
 # The round limit of the closed form is 0 / 0; the deflection of a rounder potential differs from
 # that of this one by a relative 1e-10.
 EPS_MIN = 1e-10
+# Second derivatives at the centre lose digits as 3e-8 / eps in single precision: below this floor
+# they would be wrong altogether. It costs a relative 1e-5 elsewhere.
+EPS_MIN_SINGLE = 1e-5
 # Points times potentials evaluated at once: temporaries stay in the cache.
 BLOCK = 1 << 15
 
@@ -132,7 +135,9 @@ def _local_deflection(x: Array, y: Array, p: Potentials) -> Arrays:
 def _local_hessian(x: Array, y: Array, p: Potentials) -> Arrays:
     """Second derivatives xx, xy, yy of the lensing potential in the frame of each potential."""
     xp = module_of(x)
-    eps, core, cut = p.eps[:, None], p.core[:, None], p.cut[:, None]
+    floor = EPS_MIN if xp.finfo(x.dtype).bits == 64 else EPS_MIN_SINGLE
+    eps = xp.clip(p.eps, floor, None)[:, None]
+    core, cut = p.core[:, None], p.cut[:, None]
     q, root, squeeze = (1.0 - eps) / (1.0 + eps), xp.sqrt(eps), 2.0 / (1.0 + eps) ** 2
     below = -xp.abs(y)
     shared = _shared(x, below, eps)

@@ -23,8 +23,8 @@ def lens_equation_loss(
     Fewer than two images say nothing: 0.
     """
     there = weight > 0
-    stretch = magnification.detach().abs().clamp(max=MAGNIFICATION_MAX)
-    both = torch.where(there, weight * stretch, 0.0)[..., None]
+    stretch = torch.where(there, magnification.detach().abs().clamp(max=MAGNIFICATION_MAX), 0.0)
+    both = (weight * stretch)[..., None]
     at = torch.where(there[..., None], beta, 0.0)
     source = (both * at).sum(dim=1, keepdim=True) / both.sum(dim=1, keepdim=True).clamp(min=1e-12)
     squared = (both * (at - source) ** 2).sum(dim=(1, 2))

@@ -35,9 +35,24 @@ class RenderFailures:
 
     def __init__(self) -> None:
         self.failed, self.rendered = 0, 0
+        self._expected = 0
 
     def note(self, failed: int, rendered: int) -> None:
-        """Add one batch. Raises ValueError when more than FAILED_FRACTION_MAX failed so far."""
+        """Add one batch, before its gradient is taken.
+
+        Raises ValueError when more than FAILED_FRACTION_MAX failed so far.
+        """
+        self._expected = failed
+        self._add(failed, rendered)
+
+    def note_gradients(self, lost: int) -> None:
+        """Add samples of the batch noted last that were rendered but have no finite gradient.
+
+        lost : samples without a finite gradient, those whose render failed among them
+        """
+        self._add(max(lost - self._expected, 0), 0)
+
+    def _add(self, failed: int, rendered: int) -> None:
         self.failed += failed
         self.rendered += rendered
         if failed:
@@ -69,13 +84,14 @@ def robust(chi2_per_dof: torch.Tensor) -> torch.Tensor:
 def degrees_of_freedom(fit: Fit, noise_corr: torch.Tensor, n_shapes: int) -> torch.Tensor:
     """Independent pixels less parameters, [batch].
 
-    noise_corr : [batch, band]; n_shapes : number of shape parameters; each usable band has two
-    fluxes more. n pixels whose noise is correlated count as n / noise_corr: chi2 of a perfect
-    model, divided by noise_corr, has just that mean, less one for every smooth template fitted.
+    noise_corr : [batch, band]; n_shapes : number of shape parameters; each usable band has one
+    flux (or two, with a source) more. n pixels whose noise is correlated count as n / noise_corr:
+    chi2 of a perfect model, divided by noise_corr, has just that mean, less one for every smooth
+    template fitted.
     """
     seen = fit.n_pixels > 0
-    independent = torch.where(seen, fit.n_pixels / noise_corr, 0.0).sum(dim=1)
-    return independent - n_shapes - 2 * seen.sum(dim=1)
+    independent = (fit.n_pixels / torch.where(seen, noise_corr, 1.0)).sum(dim=1)
+    return independent - n_shapes - fit.fluxes.shape[-1] * seen.sum(dim=1)
 
 
 def reduced_chi2(fit: Fit, noise_corr: torch.Tensor, n_shapes: int) -> torch.Tensor:
@@ -84,7 +100,7 @@ def reduced_chi2(fit: Fit, noise_corr: torch.Tensor, n_shapes: int) -> torch.Ten
     inf with fewer independent pixels than parameters, NaN where the model is not finite.
     """
     seen = fit.n_pixels > 0
-    chi2 = torch.where(seen, fit.chi2 / noise_corr, 0.0).sum(dim=1)
+    chi2 = torch.where(seen, fit.chi2 / torch.where(seen, noise_corr, 1.0), 0.0).sum(dim=1)
     dof = degrees_of_freedom(fit, noise_corr, n_shapes)
     value = torch.where(dof > 0, chi2 / torch.where(dof > 0, dof, 1.0), torch.inf)
     return torch.where(torch.isfinite(chi2), value, torch.nan)
@@ -115,17 +131,16 @@ def without_failed(shapes: torch.Tensor, failures: RenderFailures | None = None)
 
     A render that failed is left out of the loss, but 0 times its NaN is NaN on the way back and
     would reach every weight of the network. failures : also counts rows whose image was finite
-    and whose gradient is not.
+    and whose gradient is not; `note` it the batch before the gradient is taken.
     """
     if not shapes.requires_grad:
         return shapes
     passed = shapes.view_as(shapes)
-    rendered_fine = torch.isfinite(shapes).all(dim=1)
 
     def keep_finite(gradient: torch.Tensor) -> torch.Tensor:
         finite = torch.isfinite(gradient).all(dim=1)
         if failures is not None:
-            failures.note(int((~finite & rendered_fine).sum()), 0)
+            failures.note_gradients(int((~finite).sum()))
         return torch.where(finite[:, None], gradient, 0.0)
 
     passed.register_hook(keep_finite)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 #: Terms of the angular series. The error falls like |e|^n: measured, 6e-5 Einstein radii for an
 #: axis ratio of 0.2 and slope 2.3.
@@ -54,12 +55,13 @@ def power_law_convergence(
     e1: torch.Tensor,
     e2: torch.Tensor,
 ) -> torch.Tensor:
-    """Convergence kappa of the same lens, from its definition: positive everywhere."""
+    """Convergence kappa of the same lens, from its definition: positive where there is mass."""
     ux = (1.0 - e1) * x - e2 * y
     uy = (1.0 + e1) * y - e2 * x
     inverse = torch.rsqrt(ux * ux + uy * uy + CORE_ARCSEC**2)
     scale = torch.sqrt(1.0 - e1 * e1 - e2 * e2) * theta_e
-    return (3.0 - slope) / 2.0 * torch.pow(scale * inverse, slope - 1.0)
+    size = scale * inverse * torch.pow(scale.clamp(min=CORE_ARCSEC) * inverse, slope - 2.0)
+    return (3.0 - slope) / 2.0 * size
 
 
 def shear_deflection(
@@ -75,6 +77,7 @@ class _AngularSeries(torch.autograd.Function):
     Summed as G = (F - 1)/z, which leads to the derivative without a second series: the recurrence
     of the coefficients, (c + n) a[n+1] = (b + n) a[n] with b = t/2 and c = 2 - b, says that
     (1 - z) F' = b F - (c - 1) G. Written out for autograd, every term of the sum would be kept.
+    What is kept here has no second derivative: asking for one is an error.
     """
 
     @staticmethod
@@ -93,6 +96,7 @@ class _AngularSeries(torch.autograd.Function):
         return f_real, f_imaginary
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, *gradients: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:

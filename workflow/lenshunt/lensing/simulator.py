@@ -111,10 +111,12 @@ def render(
     """
     with torch.autocast(params.device.type, enabled=False):
         params, transform = _inputs(params, grid, psf)
+        _check_fluxes(fluxes, len(params), transform)
         fluxes = fluxes.to(params.dtype)
         images = []
         for pixels, kernel, part in _blocks(params, grid, transform):
-            if kernel is not None and kernel.spectrum.shape[1] > 1:
+            # two parts to convolve, or as many bands: the fewer transforms the better
+            if kernel is not None and (kernel.spectrum.shape[1] > 1 or fluxes.shape[1] == 1):
                 images.append(convolve_sum(pixels, fluxes[part], kernel))
                 continue
             shapes = pixels if kernel is None else convolve(pixels, kernel)[:, 0]
@@ -125,13 +127,33 @@ def render(
 def _inputs(
     params: torch.Tensor, grid: PixelGrid, psf: torch.Tensor | PsfTransform | None
 ) -> tuple[torch.Tensor, PsfTransform | None]:
-    """Parameters in the precision of the work, and the transform of the PSF."""
+    """Parameters in the precision of the work, and the transform of the PSF in the same."""
     params = params if params.dtype == torch.float64 else params.float()
+    if psf is None:
+        return params, None
     if isinstance(psf, torch.Tensor):
         per_sample = psf.dim() == 4 and len(psf) > 1
         make = psf_transform if per_sample else cached_psf_transform
-        psf = make(psf, grid.size_px)
-    return params, psf
+        psf = make(psf, grid.size_px, params.dtype)
+    if psf.size_px not in (None, grid.size_px):
+        raise ValueError(f"this PSF transform is for images of {psf.size_px} px, not of "
+                         f"{grid.size_px}: make it anew with psf_transform")  # fmt: skip
+    if len(psf.spectrum) not in (1, len(params)):
+        # the blocks would cut them into pieces, some of which might fit
+        raise ValueError(f"{len(psf.spectrum)} PSFs for {len(params)} lenses: one for each, or one")
+    return params, psf.to(params.dtype)
+
+
+def _check_fluxes(fluxes: torch.Tensor, count: int, psf: PsfTransform | None) -> None:
+    if fluxes.dim() != 3 or len(fluxes) != count or fluxes.shape[2] != 2:
+        raise ValueError(
+            f"fluxes of shape {tuple(fluxes.shape)} for {count} lenses: expected [batch, band, 2]"
+        )
+    if psf is not None and psf.spectrum.shape[1] not in (1, fluxes.shape[1]):
+        raise ValueError(
+            f"PSFs of {psf.spectrum.shape[1]} bands and fluxes of {fluxes.shape[1]}: one PSF per "
+            "band, or one for all"
+        )
 
 
 def _blocks(
@@ -141,8 +163,9 @@ def _blocks(
     more: torch.Tensor | None = None,
 ) -> Iterator[tuple[torch.Tensor, PsfTransform | None, slice]]:
     """Pixels [block, 2, y, x] before the PSF, the block's PSFs, and which samples they are."""
-    step = len(params) if params.device.type != "cpu" else CPU_BLOCK
-    for start in range(0, len(params), step):
+    count = max(len(params), 1)
+    step = count if params.device.type != "cpu" else CPU_BLOCK
+    for start in range(0, count, step):
         part = slice(start, start + step)
         pixels = _pixels(params[part], grid, None if more is None else more[part])
         yield pixels, psf.block(part) if psf else None, part
@@ -151,14 +174,21 @@ def _blocks(
 def _pixels(params: torch.Tensor, grid: PixelGrid, more: torch.Tensor | None) -> torch.Tensor:
     """Flux per pixel of lens and lensed source before the PSF, [batch, 2, y, x]."""
     c = columns_of(params)
-    x, y = grid.rays(params.device, params.dtype)
-    beta_x, beta_y = source_position(x, y, c)
+    beta_x, beta_y = source_position(*grid.rays(params.device, params.dtype), c)
     if more is not None:
         beta_x, beta_y = beta_x - more[:, 0], beta_y - more[:, 1]
-    lens, source = _light(x, y, c, "lens"), _light(beta_x, beta_y, c, "source")
-    pixels = bin_rays(torch.stack([lens, source], dim=1), grid.supersampling)
+    source = bin_rays(_light(beta_x, beta_y, c, "source"), grid.supersampling)
+    source = source * grid.pixel_scale_arcsec**2
+    return torch.stack([lens_pixels(c, grid), source], dim=1)
+
+
+def lens_pixels(c: dict[str, torch.Tensor], grid: PixelGrid) -> torch.Tensor:
+    """Flux per pixel of the lens galaxy before the PSF, [batch, y, x], from its columns `c`."""
+    some = next(iter(c.values()))
+    x, y = grid.rays(some.device, some.dtype)
+    pixels = bin_rays(_light(x, y, c, "lens"), grid.supersampling)
     if grid.cusp_supersampling > grid.supersampling:
-        pixels = torch.stack([_with_cusp(pixels[:, 0], c, grid), pixels[:, 1]], dim=1)
+        pixels = _with_cusp(pixels, c, grid)
     return pixels * grid.pixel_scale_arcsec**2
 
 
@@ -185,7 +215,7 @@ def _with_cusp(lens: torch.Tensor, c: dict[str, torch.Tensor], grid: PixelGrid) 
     for axis in ("x", "y"):
         # which pixels are resampled is a choice, not a path for the gradient
         corner = torch.round(c[f"lens_{axis}"].detach() / scale + (grid.size_px - side) / 2)
-        # NaN is no index; the light itself stays NaN, a failed render
+        # nor is there one where the galaxy is nowhere: its light is NaN already
         corner = corner.nan_to_num(0.0).clamp(0, grid.size_px - side)
         first[axis] = corner.long() + pixel
         start[axis] = (corner - grid.size_px / 2) * scale + offset

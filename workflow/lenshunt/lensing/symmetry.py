@@ -39,7 +39,7 @@ def random_move(
     count: int, zoom: float, generator: torch.Generator, device: torch.device | str = "cpu"
 ) -> SkyMove:
     """Any angle, either hand, zooms between 1/(1 + zoom) and 1 + zoom, uniform in logarithm."""
-    draws = torch.rand(3, count, generator=generator).to(device)
+    draws = torch.rand(3, count, generator=generator, device=generator.device).to(device)
     spread = torch.log1p(torch.tensor(zoom, device=device))
     return SkyMove(draws[0] < 0.5, 2 * torch.pi * draws[1], torch.exp((2 * draws[2] - 1) * spread))
 
@@ -82,10 +82,18 @@ def inverse_affine(move: SkyMove) -> torch.Tensor:
 def move_images(images: torch.Tensor, move: SkyMove) -> torch.Tensor:
     """Square images [batch, band, y, x] (flux per pixel) moved, bicubic; the flux is kept.
 
-    Quarter turns and mirrors without zoom are exact. What comes from outside is 0.
+    Quarter turns and mirrors without zoom are exact. What comes from outside is 0. A pixel that
+    is not finite spoils its neighbours within 2 px: fill masked pixels first, move masks apart.
     """
-    affine = inverse_affine(move).to(images.dtype)
-    grid = functional.affine_grid(affine, list(images.shape), align_corners=False)
-    moved = functional.grid_sample(images, grid, mode="bicubic", align_corners=False)
-    # a zoom by z spreads the light of a pixel over z^2 of them
-    return moved / move.zoom.to(images.dtype)[:, None, None, None] ** 2
+    if images.dim() != 4 or images.shape[-1] != images.shape[-2]:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)}: expected square [batch, band, y, x]"
+        )
+    # bfloat16 has no more than 8 bits to say where a pixel is
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    with torch.autocast(images.device.type, enabled=False):
+        affine = inverse_affine(move).to(dtype)
+        grid = functional.affine_grid(affine, list(images.shape), align_corners=False)
+        moved = functional.grid_sample(images.to(dtype), grid, mode="bicubic", align_corners=False)
+        # a zoom by z spreads the light of a pixel over z^2 of them
+        return (moved / move.zoom.to(dtype)[:, None, None, None] ** 2).to(images.dtype)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from lenshunt.lensing import segment_colours, unpack_segments
 from lenshunt.models.inputs import asinh, usable_pixels
 from lenshunt.models.interface import Batch
+from lenshunt.models.segment_tensors import segment_colours, unpack_segments
 
 #: Radius in arcsec of the aperture in which the galaxy in the middle is measured.
 GALAXY_RADIUS_ARCSEC = 1.0

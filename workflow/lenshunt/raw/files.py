@@ -17,6 +17,7 @@ from lenshunt.config import (
     GalaxyZooDataset,
     HstGalaxiesDataset,
     HstLensesDataset,
+    InjectionDataset,
     RelicsDataset,
     StampsDataset,
 )
@@ -60,6 +61,9 @@ def key_files(dataset: Dataset) -> list[str]:
             return [dataset.table]
         case HstGalaxiesDataset():
             return list(dataset.catalogues)
+        case InjectionDataset():
+            # made of the records of its hosts, whose raw files their own manifest lists
+            return []
 
 
 def raw_files(dataset: Dataset) -> list[str]:

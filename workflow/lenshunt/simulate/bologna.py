@@ -1,5 +1,6 @@
 """Demo of the Lens Finding Challenge 1, ground set: FITS per band and the table of labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from lenshunt.simulate.files import (
     write_csv,
     write_plain_fits,
 )
-from lenshunt.simulate.impostors import paint_scene
+from lenshunt.simulate.impostors import FRACTIONS, paint_scene
 from lenshunt.simulate.scenes import Scene
 from lenshunt.surveys import survey_named
 
@@ -58,14 +59,14 @@ def masked_region(rng: np.random.Generator) -> np.ndarray:
 
 
 def simulate_object(
-    rng: np.random.Generator, label: int
+    rng: np.random.Generator, label: int, fractions: Mapping[str, float] = FRACTIONS
 ) -> tuple[Scene, np.ndarray, np.ndarray, np.ndarray]:
     """One object: its scene, noisy images [band, y, x] in nJy, arcs in i [y, x], mask [y, x]."""
     survey = survey_named("bologna_ground")
     fwhm = tuple(survey.psf_fwhm(name) for name in FILTERS)
     beta = (survey.moffat_beta,) * len(FILTERS)
     canvas = Canvas(SIZE_PX, survey.pixel_scale_arcsec, FILTERS)
-    scene = paint_scene(canvas, rng, label)
+    scene = paint_scene(canvas, rng, label, fractions)
     clean = canvas.observe(fwhm, beta)
     images = np.stack(
         [EXPOSURES[name].noisy(image, rng) for name, image in zip(FILTERS, clean, strict=True)]
@@ -89,7 +90,9 @@ def table_row(identity: int, scene: Scene, arcs_njy: np.ndarray) -> tuple[object
     return identity, scene.label, f"{area:.2E}", int(bright.sum()), f"{flux:.6g}"
 
 
-def write_bologna_ground(folder: Path, n: int, seed: int) -> None:
+def write_bologna_ground(
+    folder: Path, n: int, seed: int, fractions: Mapping[str, float] = FRACTIONS
+) -> None:
     """Write `n` objects below `folder`, half of them lenses; the table of labels comes last."""
     unit = njy_per_count(survey_named("bologna_ground").zero_point("SDSS_I"))
     scale = survey_named("bologna_ground").pixel_scale_arcsec
@@ -99,7 +102,7 @@ def write_bologna_ground(folder: Path, n: int, seed: int) -> None:
     for index in tqdm(range(n), desc="demo bologna_ground", disable=None):
         rng = np.random.default_rng([seed, 2, index])
         identity = 100000 + index
-        scene, images, arcs, mask = simulate_object(rng, label=int(rng.random() < 0.5))
+        scene, images, arcs, mask = simulate_object(rng, int(rng.random() < 0.5), fractions)
         for name, image in zip(FILTERS, images, strict=True):
             pixels = np.where(mask, MASKED, image / unit)
             path = folder / "Public" / BANDS[name] / f"image{name}-{identity}.fits"

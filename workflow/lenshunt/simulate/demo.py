@@ -96,11 +96,11 @@ def write_demo(*, kind: str, demo: Demo, seed: int, out: list[str]) -> None:
     elif kind == "bologna_ground":
         from lenshunt.simulate.bologna import write_bologna_ground
 
-        write_bologna_ground(folder, demo.bologna_ground, seed)
+        write_bologna_ground(folder, demo.bologna_ground, seed, demo.impostors.model_dump())
     elif kind == "sdss":
         from lenshunt.simulate.sdss import write_sdss
 
-        write_sdss(folder, demo.sdss, seed)
+        write_sdss(folder, demo.sdss, seed, demo.impostors.model_dump())
     elif kind == "castles":
         from lenshunt.simulate.castles import write_castles
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from lenshunt.config import Demo
 from lenshunt.simulate.canvas import Canvas
-from lenshunt.simulate.deflectors import Deflector, draw_deflector, trace_arcs
+from lenshunt.simulate.deflectors import ARC_MAGNITUDE, Deflector, draw_deflector, trace_arcs
 from lenshunt.simulate.environment import paint_environment
 from lenshunt.simulate.profiles import (
     Clumpy,
@@ -115,20 +116,20 @@ def paint_merger(canvas: Canvas, rng: np.random.Generator, deflector: Deflector)
 
 Painter = Callable[[Canvas, np.random.Generator, Deflector], np.ndarray]
 
-#: Kinds of non-lens: how to paint them (returns the deflector's flux [band]), and their fraction.
-NON_LENSES: dict[str, tuple[Painter, float]] = {
-    "plain": (paint_plain, 0.20),
-    "companions": (paint_companions, 0.22),
-    "alignment": (paint_alignment, 0.12),
-    "single_image": (paint_single_image, 0.12),
-    "spiral": (paint_spiral_galaxy, 0.14),
-    "ring": (paint_ring_galaxy, 0.10),
-    "merger": (paint_merger, 0.10),
+#: Kinds of non-lens: how to paint them (returns the deflector's flux [band]).
+NON_LENSES: dict[str, Painter] = {
+    "plain": paint_plain,
+    "companions": paint_companions,
+    "alignment": paint_alignment,
+    "single_image": paint_single_image,
+    "spiral": paint_spiral_galaxy,
+    "ring": paint_ring_galaxy,
+    "merger": paint_merger,
 }
 
 
-#: The fractions of NON_LENSES.
-FRACTIONS: dict[str, float] = {name: fraction for name, (_, fraction) in NON_LENSES.items()}
+#: Their usual fractions: the default of `demo.impostors`.
+FRACTIONS: dict[str, float] = Demo().impostors.model_dump()
 
 
 def checked_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
@@ -157,7 +158,7 @@ def paint_non_lens(
     """A non-lens of the given kind, or of one drawn by `fractions` (`checked_fractions`)."""
     if kind is None:
         kind = str(rng.choice(list(fractions), p=list(fractions.values())))
-    fluxes = NON_LENSES[kind][0](canvas, rng, deflector)
+    fluxes = NON_LENSES[kind](canvas, rng, deflector)
     return Scene(deflector, kind, None, np.zeros(len(canvas.filters)), fluxes)
 
 
@@ -166,12 +167,15 @@ def paint_scene(
     rng: np.random.Generator,
     label: int,
     fractions: Mapping[str, float] = FRACTIONS,
+    magnitude_max: float = np.inf,
+    arc_magnitude: tuple[float, float] = ARC_MAGNITUDE,
 ) -> Scene:
     """A lens (label 1) or a non-lens (label 0) with its environment, light only.
 
     fractions : of the kinds of non-lens, as `checked_fractions` returns them
+    magnitude_max, arc_magnitude : of the survey, as `draw_deflector` takes them
     """
-    deflector = draw_deflector(rng)
+    deflector = draw_deflector(rng, magnitude_max=magnitude_max, arc_magnitude=arc_magnitude)
     paint_environment(canvas, rng, deflector)
     if label:
         return paint_lens(canvas, rng, deflector)

@@ -13,11 +13,6 @@ from lenshunt.simulate.deflectors import Arcs, Deflector, trace_arcs
 from lenshunt.simulate.profiles import Clumpy, Sersic, draw_clumpy, paint_sersic
 from lenshunt.simulate.seds import SCD, STARBURST, band_fluxes
 
-#: Mean and scatter of log10(blue / total flux in i), and its bounds.
-FLUX_RATIO_LOG = (-0.85, 0.38)
-FLUX_RATIO_BOUNDS = (0.015, 0.75)
-#: Blue light is never brighter than this: sources behind a lens are faint, arcs of 19th mag rare.
-BLUE_BRIGHTEST_MAG = 19.3
 #: Multiple images form inside this source offset, in units of theta_E; single ones outside it.
 MULTIPLE_WITHIN = 0.65
 
@@ -29,6 +24,7 @@ class Scene:
     kind : "lens" or the kind of non-lens
     arcs : where the lensed light is, of unit flux; None for a non-lens
     arcs_flux_njy, deflector_flux_njy : [band]; arcs 0 for a non-lens
+    source : in the source plane; None for a non-lens
     """
 
     deflector: Deflector
@@ -36,6 +32,7 @@ class Scene:
     arcs: Arcs | None
     arcs_flux_njy: np.ndarray
     deflector_flux_njy: np.ndarray
+    source: Clumpy | None = None
 
     @property
     def label(self) -> int:
@@ -72,17 +69,11 @@ def draw_blue_fluxes(
 ) -> np.ndarray:
     """Fluxes [band] of the star-forming light beside a deflector: of arcs, or of what is not.
 
-    Its share of the i-band total is log-normal; its colour is that of a galaxy at the source's
-    redshift, with dust (or less of it than the template has).
+    Its colour is that of a galaxy at the source's redshift, with dust (or less of it than the
+    template has).
     """
-    while True:
-        ratio = 10 ** float(rng.normal(*FLUX_RATIO_LOG))
-        if FLUX_RATIO_BOUNDS[0] <= ratio <= FLUX_RATIO_BOUNDS[1]:
-            break
-    magnitude = deflector.magnitude_i - 2.5 * np.log10(ratio / (1 - ratio))
     sed, reddening = float(rng.uniform(SCD - 0.3, STARBURST)), float(rng.normal(0.1, 0.1))
-    magnitude = max(magnitude, BLUE_BRIGHTEST_MAG)
-    return band_fluxes(magnitude, sed, deflector.z_source, filters, reddening)
+    return band_fluxes(deflector.arc_magnitude_i, sed, deflector.z_source, filters, reddening)
 
 
 def draw_source(
@@ -94,7 +85,7 @@ def draw_source(
     angle = rng.uniform(0, 2 * np.pi)
     x = deflector.light.x + offset * np.cos(angle)
     y = deflector.light.y + offset * np.sin(angle)
-    radius = float(np.clip(np.exp(rng.normal(np.log(0.2), 0.45)), 0.06, 0.6))
+    radius = float(np.clip(np.exp(rng.normal(np.log(0.28), 0.45)), 0.06, 0.8))
     return draw_clumpy(rng, float(x), float(y), radius)
 
 
@@ -108,6 +99,7 @@ def paint_lens(canvas: Canvas, rng: np.random.Generator, deflector: Deflector) -
     """A strong lens: source inside the region of multiple images."""
     deflector_flux = paint_deflector(canvas, rng, deflector)
     arcs_flux = draw_blue_fluxes(rng, deflector, canvas.filters)
-    arcs = trace_arcs(canvas, deflector, draw_source(rng, deflector, (0.0, MULTIPLE_WITHIN)))
+    source = draw_source(rng, deflector, (0.0, MULTIPLE_WITHIN))
+    arcs = trace_arcs(canvas, deflector, source)
     paint_arcs(canvas, arcs, arcs_flux)
-    return Scene(deflector, "lens", arcs, arcs_flux, deflector_flux)
+    return Scene(deflector, "lens", arcs, arcs_flux, deflector_flux, source)

@@ -1,5 +1,6 @@
 """Demo of SDSS cutouts: one FITS file per object with extensions g r i z in nanomaggies."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from tqdm import tqdm
 from lenshunt.records import filter_named, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.files import remove_stale, tan_header, write_csv, write_fits
-from lenshunt.simulate.impostors import paint_scene
+from lenshunt.simulate.impostors import FRACTIONS, paint_scene
 from lenshunt.simulate.scenes import Scene
 from lenshunt.surveys import survey_named
 
@@ -29,6 +30,11 @@ COLUMNS = (
 #: Typical frames: sky noise 0.019, 0.028, 0.043, 0.13 nanomaggies per pixel; 54 s exposures.
 _SKY_NANOMAGGIES = (0.019, 0.028, 0.043, 0.130)
 _ELECTRONS_PER_NANOMAGGY = (1100.0, 1000.0, 750.0, 180.0)
+#: Central galaxies are those of a spectroscopic sample: i < 19.9 as BOSS's CMASS (Dawson et al.
+#: 2013, AJ 145, 10); SDSS images show little of fainter ones.
+MAGNITUDE_MAX = 19.9
+#: Mean and scatter of the i magnitude of arcs that SDSS shows (`tests/bench/demo_population.py`).
+ARC_MAGNITUDE = (21.2, 0.6)
 #: Seeing of a run scatters by this factor around the survey's median, alike in all bands.
 _SEEING_SCATTER = 0.07
 
@@ -43,12 +49,12 @@ def exposures() -> list[Exposure]:
 
 
 def simulate_object(
-    rng: np.random.Generator, label: int
+    rng: np.random.Generator, label: int, fractions: Mapping[str, float] = FRACTIONS
 ) -> tuple[Scene, np.ndarray, tuple[float, ...]]:
     """One object: its scene, noisy images [band, y, x] in nJy, seeing per band in arcsec."""
     survey = survey_named("sdss")
     canvas = Canvas(SIZE_PX, survey.pixel_scale_arcsec, FILTERS, oversample=4)
-    scene = paint_scene(canvas, rng, label)
+    scene = paint_scene(canvas, rng, label, fractions, MAGNITUDE_MAX, ARC_MAGNITUDE)
     factor = float(np.exp(rng.normal(0.0, _SEEING_SCATTER)))
     seeing = tuple(round(survey.psf_fwhm(name) * factor, 2) for name in FILTERS)
     clean = canvas.observe(seeing, (survey.moffat_beta,) * len(FILTERS))
@@ -56,7 +62,7 @@ def simulate_object(
     return scene, np.stack(noisy), seeing
 
 
-def write_sdss(folder: Path, n: int, seed: int) -> None:
+def write_sdss(folder: Path, n: int, seed: int, fractions: Mapping[str, float] = FRACTIONS) -> None:
     """Write `n` objects below `folder`, half of them lenses; the catalogue comes last.
 
     The sky is simulated: positions stay empty, so that no false match arises.
@@ -65,7 +71,7 @@ def write_sdss(folder: Path, n: int, seed: int) -> None:
     rows = []
     for index in tqdm(range(n), desc="demo sdss", disable=None):
         rng = np.random.default_rng([seed, 3, index])
-        scene, images, seeing = simulate_object(rng, label=int(rng.random() < 0.5))
+        scene, images, seeing = simulate_object(rng, int(rng.random() < 0.5), fractions)
         name = f"sdss{index:05d}"
         write_fits(folder / "images" / f"{name}.fits", _hdus(images, seeing))
         lens = scene.deflector

@@ -1,4 +1,5 @@
 from .checkpoint import load_checkpoint as load_checkpoint
+from .online import OnlineInputs as OnlineInputs
 from .predict import predict as predict
 from .pretrain import pretrain as pretrain
 from .train import train as train

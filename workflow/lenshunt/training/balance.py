@@ -11,8 +11,10 @@ def balance_groups(table: pd.DataFrame) -> pd.Series:
 
     A label source with both classes is its own group. Sources of one class (CASTLES lenses,
     RELICS negatives) share a group per survey: balanced against each other, so that the survey
-    does not tell the class.
+    does not tell the class. The hosts of injected lenses are negatives of these lenses.
     """
+    source = table["label_source"].replace("obs:matched", "sim:injection")
+    table = table.assign(label_source=source)
     labelled = table[table["label"] >= 0]
     classes = labelled.groupby("label_source")["label"].nunique()
     alone = table["label_source"].map(classes) > 1
@@ -54,7 +56,27 @@ def sampling_weights(table: pd.DataFrame, source_weights: dict[str, float]) -> n
     return weights / weights.sum()
 
 
-def class_prior(table: pd.DataFrame, weights: np.ndarray) -> dict[str, float]:
-    """Fraction of lenses in the training set, as it is (`natural`) and as drawn (`drawn`)."""
+def class_prior(
+    table: pd.DataFrame, weights: np.ndarray, share: float = 0.0, lens_fraction: float = 0.0
+) -> dict[str, float]:
+    """Fraction of lenses in the training set, as it is (`natural`) and as drawn (`drawn`).
+
+    share : of the draws that is made while training, lens_fraction : of lenses among these
+    """
     lens, labelled = (table["label"] == 1).to_numpy(), (table["label"] >= 0).to_numpy()
-    return {"natural": float(lens.sum() / labelled.sum()), "drawn": float(weights[lens].sum())}
+    drawn = (1.0 - share) * float(weights[lens].sum()) + share * lens_fraction
+    return {"natural": float(lens.sum() / labelled.sum()), "drawn": drawn}
+
+
+def refuse_online_sources(table: pd.DataFrame, source_weights: dict[str, float]) -> None:
+    """Raise ValueError where a weight is given to a source that only online samples have.
+
+    table : of the samples of data sets; the share of online samples is the experiment's.
+    """
+    present = set(table["label_source"])
+    for source in ("sim:injection", "obs:matched"):
+        if source in source_weights and source not in present:
+            raise ValueError(
+                f"training.source_weights.{source}: no data set has samples of this source; the "
+                "share of lenses made while training is the key online.share of the experiment"
+            )

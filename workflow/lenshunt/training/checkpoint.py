@@ -22,6 +22,7 @@ FIELDS = (
     "seed",
     "model",
     "training",
+    "online",
     "normalisation",
     "class_prior",
     "data_sha256",

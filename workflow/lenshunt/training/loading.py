@@ -8,14 +8,13 @@ import pandas as pd
 import torch
 
 from lenshunt.config import TrainingConfig
-from lenshunt.models import Batch, LensNetwork
+from lenshunt.models import Batch
 
 
 class Loader(Protocol):
     """What the dataset room's `make_loader` returns."""
 
     table: pd.DataFrame
-    has_segments: bool
 
     def __len__(self) -> int: ...
 
@@ -34,22 +33,15 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     return moved
 
 
-def check_segments(model: LensNetwork, loader: Loader, where: str) -> None:
-    """Raises ValueError where the model reads segments and the shards have none."""
-    if model.needs_segments and not loader.has_segments:
-        raise ValueError(
-            f"{where}: this model reads segments, but at least one of its data sets has none; set "
-            "segments.enabled: true in the config and make the shards again"
-        )
-
-
-def draws_per_epoch(training: TrainingConfig, n_samples: int) -> int:
+def draws_per_epoch(training: TrainingConfig, n_samples: int, online_share: float = 0.0) -> int:
     """Samples drawn in one epoch: as configured, or as many as there are.
+
+    online_share : fraction of the draws that is made while training, beside those that there are
 
     A last batch of one sample is left out: batch normalisation over it is over nothing but its
     own pixels, and fails where a network has pooled them into one.
     """
-    draws = training.samples_per_epoch or n_samples
+    draws = training.samples_per_epoch or round(n_samples / (1.0 - online_share))
     per_device = draws // training.devices
     if per_device > 1 and per_device % training.batch_size == 1:
         return draws - training.devices
@@ -59,6 +51,7 @@ def draws_per_epoch(training: TrainingConfig, n_samples: int) -> int:
 class EpochBatches:
     """Batches of one loader, each with its rows of `columns` [n, ...] added.
 
+    What a batch brings itself goes before: samples made while training have their own metadata.
     epoch : called when an epoch starts, for its number
     """
 
@@ -76,4 +69,4 @@ class EpochBatches:
         self.loader.set_epoch(self.epoch())
         for batch in self.loader:
             added = {name: values[batch["row"]] for name, values in self.columns.items()}
-            yield {**batch, **added}  # type: ignore[typeddict-item]
+            yield {**added, **batch}  # type: ignore[typeddict-item]

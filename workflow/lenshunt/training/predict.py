@@ -13,7 +13,7 @@ from lenshunt.config import ModelConfig
 from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, condition_table
 from lenshunt.records import COLUMNS, SLOTS
 from lenshunt.training.checkpoint import load_checkpoint
-from lenshunt.training.loading import EpochBatches, Loader, check_segments, on_device
+from lenshunt.training.loading import EpochBatches, Loader, on_device
 from lenshunt.training.moved_segments import MIRROR, QUARTER_TURN, moved_segments
 
 
@@ -147,9 +147,9 @@ def predict(
             batch_size=batch_size,
             shuffle=False,
             seed=0,
+            segments=model.needs_segments,
         )
         check_grid(normalisation, loader, checkpoint)
-        check_segments(model, loader, checkpoint)
         scores = predict_scores(model, normalisation, loader, checkpoint)
         parts.append(loader.table[[*COLUMNS, "split"]].assign(**scores))
     table = pd.concat(parts, ignore_index=True)

@@ -55,6 +55,7 @@ def pretrain(
     if threads:
         torch.set_num_threads(threads)
     options: dict[str, Any] = {"indexes": indexes, "exclusions": exclusions, "seed": seed}
+    options["segments"] = False
     opened = partial(open_loader, 0, 1, training=training, **options)
     in_order, validation, test = (opened(splits=[s]) for s in ("train", "val_select", "test"))
     normalisation = fit_normalisation(in_order, in_order.table)
@@ -90,6 +91,7 @@ def pretrain(
         seed=seed,
         model=model.model_dump(),
         training=training.model_dump(),
+        online=None,
         normalisation=normalisation.to_dict(),
         class_prior={},
         data_sha256=data_digest(indexes),

@@ -8,14 +8,21 @@ import torch
 
 from lenshunt import dataset
 from lenshunt.config import Grid, ModelConfig, TrainingConfig
-from lenshunt.models import build_model, load_backbone
+from lenshunt.models import architecture_of, build_model, load_backbone
 from lenshunt.provenance import file_sha256
-from lenshunt.training.balance import class_prior, sampling_weights
+from lenshunt.training.balance import class_prior, refuse_online_sources, sampling_weights
 from lenshunt.training.checkpoint import data_digest, load_checkpoint, save_checkpoint
 from lenshunt.training.classification import Classification
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
-from lenshunt.training.loading import Loader, check_segments, draws_per_epoch
+from lenshunt.training.loading import LoaderFactory, draws_per_epoch
+from lenshunt.training.mixed import open_mixed
 from lenshunt.training.module import Fitting
+from lenshunt.training.online import (
+    OnlineInputs,
+    batches_for_statistics,
+    prepare_online,
+    table_for_statistics,
+)
 from lenshunt.training.statistics import fit_normalisation
 
 
@@ -31,7 +38,7 @@ def open_loader(
     seed: int,
     shuffle: bool = False,
     **options: Any,
-) -> Loader:
+) -> dataset.Loader:
     """The loader of one process; module-level, so that it can be sent to another process."""
     return dataset.make_loader(
         indexes=indexes,
@@ -64,6 +71,7 @@ def train(
     name: str = "",
     fold: int | None = None,
     grid: Grid | None = None,
+    online: OnlineInputs | None = None,
 ) -> None:
     """Train `model` on the train split of `indexes`; write checkpoint and history (CSV).
 
@@ -73,6 +81,7 @@ def train(
     name : of the model, for the predictions; its backbone family where empty
     fold : cross-validation fold whose splits are taken; None takes the plain ones
     grid : on which the cutouts are; models that render images need its PSF
+    online : lenses made while training, a share of every training batch; None makes none
     Raises ValueError for samples that must not reach a classification loss, FloatingPointError
     naming samples whose loss is not finite.
     """
@@ -82,28 +91,46 @@ def train(
         "exclusions": exclusions,
         "seed": seed,
         "fold": fold,
+        "segments": architecture_of(model.architecture).needs_segments,
     }
     in_order = open_loader(0, 1, splits=["train"], training=training, **options)
     validation = open_loader(0, 1, splits=["val_select"], training=training, **options)
     dataset.guard_labels(in_order.table)
     dataset.guard_labels(validation.table)
-    normalisation = fit_normalisation(in_order, in_order.table, grid)
     weights = sampling_weights(in_order.table, training.source_weights)
+    if online is None:
+        data, share, lens_fraction = None, 0.0, 0.0
+        normalisation = fit_normalisation(in_order, in_order.table, grid)
+    else:
+        refuse_online_sources(in_order.table, training.source_weights)
+        data, hosts = prepare_online(
+            online, exclusions=exclusions, fold=fold, training=training, seed=seed
+        )
+        share, lens_fraction = data.share, data.lens_fraction
+        normalisation = fit_normalisation(
+            batches_for_statistics(in_order, hosts, share),
+            table_for_statistics(in_order.table, hosts.table, share),
+            grid,
+        )
 
     def make(config: TrainingConfig) -> Fitting:
         torch.manual_seed(seed)
         network = build_model(model, normalisation)
-        check_segments(network, in_order, name or model.architecture)
         if pretrained:
             load_backbone(network, load_checkpoint(pretrained, "backbone")["state"], pretrained)
         open_with = partial(open_loader, training=config, **options)
-        drawn = partial(
-            open_with,
-            splits=["train"],
-            shuffle=True,
-            weights=weights,
-            samples_per_epoch=draws_per_epoch(config, len(in_order.table)),
-        )
+        shuffled: dict[str, Any] = {"splits": ["train"], "shuffle": True, "weights": weights}
+        draws = draws_per_epoch(config, len(in_order.table), share)
+        drawn: LoaderFactory = partial(open_with, samples_per_epoch=draws, **shuffled)
+        if data is not None:
+            drawn = partial(
+                open_mixed,
+                open_shards=partial(open_loader, **shuffled, **options),
+                data=data,
+                training=config,
+                samples_per_epoch=draws,
+                seed=seed,
+            )
         held_out = partial(open_with, splits=["val_select"]) if len(validation.table) else None
         return Fitting(
             network,
@@ -124,6 +151,7 @@ def train(
         data=data_digest(indexes),
         exclusions=file_sha256(exclusions) if exclusions else "",
         pretrained=file_sha256(pretrained) if pretrained else "",
+        online=online.digest() if online else None,
     )
     best = fit_within_memory(make, training, folder, fingerprint)
     save_checkpoint(
@@ -133,8 +161,9 @@ def train(
         seed=seed,
         model=model.model_dump(),
         training=training.model_dump(),
+        online=online.digest() if online else None,
         normalisation=normalisation.to_dict(),
-        class_prior=class_prior(in_order.table, weights),
+        class_prior=class_prior(in_order.table, weights, share, lens_fraction),
         data_sha256=data_digest(indexes),
         epoch=best["epoch"],
         score=best["score"],

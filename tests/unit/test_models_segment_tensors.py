@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from lenshunt.images.segments import Segments
-from lenshunt.lensing import colour_distance, segment_colours, unpack_segments
+from lenshunt.lensing import colour_distance
+from lenshunt.models.segment_tensors import segment_colours, unpack_segments
 
 FLOOR2 = 0.02**2
 

@@ -1,0 +1,61 @@
+"""The demo survey: how many objects of each kind, and which non-lenses."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from lenshunt.config.base import Strict
+
+
+class Impostors(Strict):
+    """Fractions of the kinds of non-lenses; a kind that is not named has none. They sum to 1."""
+
+    plain: float = Field(0.0, ge=0, le=1)
+    """The lens galaxy alone."""
+    companions: float = Field(0.0, ge=0, le=1)
+    """One to four unlensed blue galaxies around the Einstein radius."""
+    alignment: float = Field(0.0, ge=0, le=1)
+    """An edge-on blue disk that happens to lie tangentially."""
+    single_image: float = Field(0.0, ge=0, le=1)
+    """A source outside the region of multiple images: sheared and magnified, one image."""
+    spiral: float = Field(0.0, ge=0, le=1)
+    """A red bulge with blue arms."""
+    ring: float = Field(0.0, ge=0, le=1)
+    """A ring of star formation around an early-type core."""
+    merger: float = Field(0.0, ge=0, le=1)
+    """Two early-type cores with a curved tidal tail."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        total = sum(self.model_dump().values())
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"the fractions sum to {total:g}, not to 1; change one of them")
+        return self
+
+
+class Demo(Strict):
+    """The synthetic survey of `make run`, written in the official raw formats."""
+
+    folder: str = "results/demo"
+    """Where the raw files of the demo are written."""
+    galaxiesml: int = Field(2000, ge=10)
+    """Number of GalaxiesML galaxies."""
+    bologna_ground: int = Field(2000, ge=10)
+    """Number of Bologna ground objects, half of them lenses."""
+    sdss: int = Field(300, ge=10)
+    """Number of SDSS-like objects, for scores across surveys."""
+    castles_systems: int = Field(30, ge=2)
+    """Number of CASTLES-like systems, each in two filters."""
+    relics_fields: int = Field(4, ge=1)
+    """Number of RELICS-like cluster fields."""
+    impostors: Impostors = Impostors(
+        plain=0.20,
+        companions=0.22,
+        alignment=0.12,
+        single_image=0.12,
+        spiral=0.14,
+        ring=0.10,
+        merger=0.10,
+    )
+    """Kinds of the non-lenses of bologna_ground and sdss. By default plain 0.20, companions 0.22,
+    alignment 0.12, single_image 0.12, spiral 0.14, ring 0.10, merger 0.10."""

@@ -1,0 +1,69 @@
+"""Checks of lenses made while training against the data sets that they are made of."""
+
+from lenshunt.config.injection_checks import LENSES_ONLY
+from lenshunt.config.online import Online
+from lenshunt.config.root import Config, Experiment
+
+
+def check_online(config: Config) -> list[str]:
+    """What does not fit together, by key, with its remedy."""
+    problems: list[str] = []
+    for name, experiment in config.experiments.items():
+        if experiment.online is not None:
+            key = f"experiments.{name}.online"
+            problems += _hosts(config, key, experiment, experiment.online)
+            problems += _sources(config, key, experiment.online)
+    return problems
+
+
+def _hosts(config: Config, key: str, experiment: Experiment, online: Online) -> list[str]:
+    problems = []
+    for name in online.hosts:
+        hosts = config.datasets.get(name)
+        if hosts is None:
+            known = ", ".join(sorted(config.datasets)) or "none"
+            problems.append(f"{key}.hosts: {name!r} is not defined; known: {known}")
+            continue
+        if experiment.grid not in hosts.grids:
+            problems.append(
+                f"{key}.hosts: {name} is not made on grid {experiment.grid}; add it to its grids"
+            )
+        if hosts.role == "search":
+            problems.append(
+                f"{key}.hosts: {name} has role search, and what is searched is never trained on; "
+                "name a data set of role pretrain or negatives"
+            )
+        if hosts.reader in LENSES_ONLY:
+            problems.append(f"{key}.hosts: {name} holds lenses only; name a data set of galaxies")
+        if hosts.reader == "injection":
+            problems.append(
+                f"{key}.hosts: {name} holds injected lenses itself; name the data set of its "
+                "galaxies"
+            )
+        if name in experiment.evaluate and name not in experiment.train:
+            problems.append(
+                f"{key}.hosts: {name} is evaluated as a data set that was not trained on; take it "
+                "out of the hosts, or out of `evaluate`"
+            )
+    return problems
+
+
+def _sources(config: Config, key: str, online: Online) -> list[str]:
+    problems = []
+    for name in online.sources:
+        section = config.datasets.get(name)
+        if section is None:
+            known = ", ".join(sorted(config.datasets)) or "none"
+            problems.append(f"{key}.sources: {name!r} is not defined; known: {known}")
+        elif section.survey.split("_")[0] != "hst" or section.reader in (*LENSES_ONLY, "injection"):
+            problems.append(
+                f"{key}.sources: {name} (reader {section.reader}, survey {section.survey}) is no "
+                "data set of HST galaxies, sharp enough to be lensed; name one (reader "
+                "hst_galaxies), or none for clumpy Sersic galaxies"
+            )
+        elif section.role == "search":
+            problems.append(
+                f"{key}.sources: {name} has role search, and what is searched is never trained "
+                "on; name a data set of another role"
+            )
+    return problems

@@ -1,0 +1,16 @@
+"""Draw the injected lenses beside the population that they are of, and published ones."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.figures.injection import draw_injected
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    draw_injected(
+        truth=list(snakemake.input.truth),
+        population=snakemake.input.population,
+        out=snakemake.output.pdf,
+    )

@@ -1,0 +1,18 @@
+"""Draw random lenses and non-lenses of one data set on one grid."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.figures.sample_gallery import draw_sample_gallery
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    draw_sample_gallery(
+        cutouts=list(zip(snakemake.input.cutouts, snakemake.input.metadata, strict=True)),
+        each=snakemake.params.each,
+        seed=snakemake.params.seed,
+        title=f"{snakemake.wildcards.dataset} on grid {snakemake.wildcards.grid}",
+        out=snakemake.output.pdf,
+    )
