@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 import yaml
 
 from lenshunt.config import (
     ConfigError,
+    Grid,
     check_config,
     load_model_config,
     models_used,
@@ -20,6 +22,7 @@ DESCRIPTION = """\
 lenshunt finds strong gravitational lenses: raw survey files in, a calibrated candidate list out.
 The work is done by Snakemake; this command checks and explains configurations.
 """
+INDENT = " " * 4
 NEXT_STEPS = """\
 how to go on:
   make run                                    the demo, end to end: results/report.html
@@ -46,9 +49,29 @@ def _schemas(arguments: argparse.Namespace) -> None:
 
 
 def _models(arguments: argparse.Namespace) -> None:
+    # torch is imported by those who count parameters and operations only.
+    from lenshunt.models.summary import summarise
+    from lenshunt.training.probe import example_batch, example_normalisation
+
+    grid = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=arguments.size_px)
+    head = f"{'model':28s}{'architecture':20s}{'parameters':>12s}{'GFLOP':>8s}  reads"
+    print(head)
+    print(
+        f"GFLOP: forward pass of one image of {grid.size_px} px; training takes about 3 times that"
+    )
     for path in sorted((ROOT / "config" / "models").glob("*.yaml")):
-        model = load_model_config(path)
-        print(f"{path.stem:20s} {model.architecture:12s} {model.description}")
+        found = summarise(
+            path.stem,
+            load_model_config(path),
+            example_normalisation(grid),
+            example_batch(1, grid, segments=8),
+        )
+        line = f"{found.name:28s}{found.architecture:20s}{found.parameters / 1e6:10.2f} M"
+        print(f"{line}{found.gflop:8.2f}  {', '.join(found.reads)}")
+        terms = f"loss terms: {', '.join(found.terms)}" if found.terms else ""
+        for text in (found.description, found.reference, terms):
+            if text:
+                print(textwrap.fill(text, 98, initial_indent=INDENT, subsequent_indent=INDENT))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -63,7 +86,10 @@ def main(argv: list[str] | None = None) -> None:
     check = commands.add_parser("check", help="check a configuration file without running it")
     check.add_argument("config", help="YAML file, for example config/config.yaml")
     check.set_defaults(run=_check)
-    models = commands.add_parser("models", help="list the models and what they are")
+    models = commands.add_parser("models", help="list the models: size, inputs, cost, references")
+    models.add_argument(
+        "--size-px", type=int, default=64, help="for the cost; default: %(default)s"
+    )
     models.set_defaults(run=_models)
     schemas = commands.add_parser("schemas", help="write config/schemas and config/README.md")
     schemas.add_argument("--folder", default=str(ROOT / "config"), help="default: %(default)s")

@@ -8,6 +8,7 @@ rule pretrain:
             for name in CONFIG.pretraining[w.pretraining].datasets
         ],
         exclusions=f"{R}/exclusions/pretraining-{{pretraining}}.parquet",
+        probe=probed_for_backbone,
     output:
         checkpoint=f"{R}/pretraining/{{pretraining}}/{{backbone}}.ckpt",
         history=f"{R}/pretraining/{{pretraining}}/{{backbone}}.csv",
@@ -26,6 +27,7 @@ rule pretrain:
     params:
         model=lambda w: model_of_backbone(w.backbone).model_dump(),
         training=lambda w: training_values(CONFIG.pretraining[w.pretraining].training),
+        grid_name=lambda w: CONFIG.pretraining[w.pretraining].grid,
         seed=SEED,
         code=code("training"),
     message:
@@ -41,6 +43,7 @@ rule train:
         ),
         exclusions=f"{R}/exclusions/{{experiment}}.parquet",
         pretrained=pretrained_input,
+        probe=lambda w: probed(w.model, training_values(MODELS[w.model].training)),
         hosts=lambda w: experiment_indexes(w.experiment, online_hosts(w.experiment)),
         sources=lambda w: online_sources(w.experiment),
     output:
@@ -63,6 +66,7 @@ rule train:
         training=lambda w: training_values(MODELS[w.model].training),
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
         grid=lambda w: CONFIG.grids[CONFIG.experiments[w.experiment].grid].model_dump(),
+        grid_name=lambda w: CONFIG.experiments[w.experiment].grid,
         online=lambda w: online_section(w.experiment),
         # Last checkpoint and TensorBoard logs: a killed training goes on from here.
         log_dir=f"{R}/training/{{experiment}}/{{model}}-{{seed}}",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.config import ModelConfig, TrainingConfig
 from lenshunt.provenance import logged_to
-from lenshunt.training import pretrain
+from lenshunt.training import pretrain, with_probed_batch
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,7 +14,11 @@ with logged_to(snakemake.log[0]):
         indexes=list(snakemake.input.indexes),
         exclusions=snakemake.input.exclusions,
         model=ModelConfig(**snakemake.params.model),
-        training=TrainingConfig(**snakemake.params.training),
+        training=with_probed_batch(
+            TrainingConfig(**snakemake.params.training),
+            next(iter(snakemake.input.get("probe", [])), None),
+            snakemake.params.grid_name,
+        ),
         seed=snakemake.params.seed,
         threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,

@@ -1,8 +1,8 @@
 """Models and training: config/models/NAME.yaml and the section `training`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lenshunt.config.base import Strict
 
@@ -43,10 +43,15 @@ class TrainingConfig(Strict):
     """Largest number of epochs; early stopping may end before."""
     patience_epochs: int = Field(8, ge=1)
     """Epochs without a better validation score after which training stops."""
-    batch_size: int = Field(32, ge=1)
-    """Samples per batch."""
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 32
+    """Samples per batch and device; auto takes what the rule `probe` finds to fit into the GPU."""
     accumulate_batches: int = Field(1, ge=1)
-    """Batches per optimiser step."""
+    """Batches per optimiser step; follows from effective_batch where batch_size is auto."""
+    effective_batch: int = Field(128, ge=1)
+    """Samples per optimiser step, all devices together, where batch_size is auto: batches that do
+    not fit are accumulated to it, and none is larger."""
+    batch_size_cpu: int = Field(32, ge=1)
+    """Largest batch where batch_size is auto and there is no GPU to probe."""
     learning_rate: float = Field(1e-3, gt=0)
     """Peak of the cosine schedule, AdamW."""
     weight_decay: float = Field(0.05, ge=0)
@@ -82,6 +87,31 @@ class TrainingConfig(Strict):
     samples_per_epoch: int | None = Field(None, ge=1)
     """Balanced draws per epoch; the number of training samples where none, and the online samples
     that belong to them."""
+
+    @model_validator(mode="after")
+    def _one_way_to_the_effective_batch(self) -> Self:
+        if self.batch_size == "auto":
+            if self.accumulate_batches != 1:
+                raise ValueError(
+                    f"accumulate_batches {self.accumulate_batches} needs a number as batch_size; "
+                    "where that is auto, set effective_batch instead"
+                )
+            if self.effective_batch % self.devices:
+                raise ValueError(
+                    f"effective_batch {self.effective_batch} is not a multiple of the "
+                    f"{self.devices} devices"
+                )
+        return self
+
+    @property
+    def samples_per_batch(self) -> int:
+        """batch_size as a number. Raises ValueError while it is auto."""
+        if self.batch_size == "auto":
+            raise ValueError(
+                "training.batch_size is auto, and this training got no result of a probe; set a "
+                "number, or run it by the workflow"
+            )
+        return self.batch_size
 
 
 Architecture = Literal[

@@ -1,5 +1,6 @@
 """Runs one training to its end: trainer, resuming after a kill, smaller batches on a full GPU."""
 
+import gc
 import hashlib
 import json
 import logging
@@ -14,6 +15,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch.multiprocessing import ProcessRaisedException
 
 from lenshunt.config import TrainingConfig
 from lenshunt.provenance import code_digest
@@ -101,6 +103,12 @@ def fit(fitting: Fitting, folder: Path, fingerprint: str) -> dict[str, Any]:
     return torch.load(folder / "best.pt", map_location="cpu", weights_only=True)
 
 
+def _ran_out_of_memory(error: Exception) -> bool:
+    """Whether a training failed for want of GPU memory, in this process or in one of several."""
+    # Processes of a distributed training hand on no more than the text of their traceback.
+    return isinstance(error, torch.OutOfMemoryError) or "OutOfMemoryError" in str(error)
+
+
 def fit_within_memory(
     make: Callable[[TrainingConfig], Fitting],
     training: TrainingConfig,
@@ -110,18 +118,25 @@ def fit_within_memory(
     """`fit`, again with half the batch and twice the accumulation when the GPU's memory is full."""
     while True:
         try:
-            return fit(make(training), folder, f"{fingerprint} batch {training.batch_size}")
-        except torch.OutOfMemoryError:
-            if training.batch_size == 1:
+            return fit(make(training), folder, f"{fingerprint} batch {training.samples_per_batch}")
+        except (torch.OutOfMemoryError, ProcessRaisedException) as error:
+            # Batch normalisation has no spread to divide by in a batch of one.
+            if not _ran_out_of_memory(error) or training.samples_per_batch < 4:
                 raise
-            training = training.model_copy(
-                update={
-                    "batch_size": training.batch_size // 2,
-                    "accumulate_batches": training.accumulate_batches * 2,
-                }
-            )
-            LOG.warning("out of GPU memory; trying batches of %d", training.batch_size)
-            torch.cuda.empty_cache()
+        # Outside of the handler: its traceback holds on to the step that did not fit.
+        gc.collect()
+        torch.cuda.empty_cache()
+        training = training.model_copy(
+            update={
+                "batch_size": training.samples_per_batch // 2,
+                "accumulate_batches": training.accumulate_batches * 2,
+            }
+        )
+        LOG.warning(
+            "out of GPU memory; trying batches of %d, accumulated %d times",
+            training.batch_size,
+            training.accumulate_batches,
+        )
 
 
 def finish(folder: Path, history: str) -> None:

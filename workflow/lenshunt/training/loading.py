@@ -43,7 +43,7 @@ def draws_per_epoch(training: TrainingConfig, n_samples: int, online_share: floa
     """
     draws = training.samples_per_epoch or round(n_samples / (1.0 - online_share))
     per_device = draws // training.devices
-    if per_device > 1 and per_device % training.batch_size == 1:
+    if per_device > 1 and per_device % training.samples_per_batch == 1:
         return draws - training.devices
     return draws
 

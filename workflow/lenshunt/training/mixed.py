@@ -170,7 +170,7 @@ def open_mixed(
         rank, world, training=planned, samples_per_epoch=(per_rank - online) * world
     )
     hosts = data.hosts.loader(
-        batch_size=training.batch_size,
+        batch_size=training.samples_per_batch,
         shuffle=True,
         # hosts are drawn independently of the samples beside them
         seed=int(np.random.SeedSequence([seed, 1]).generate_state(1)[0]),
@@ -182,6 +182,6 @@ def open_mixed(
     )
     mixed = MixedDataset(shards.dataset, hosts.dataset, data.lenses, [seed, rank])
     plan = partial(
-        mixed_plan, shards, hosts, training.batch_size, data.lens_fraction, training.workers
+        mixed_plan, shards, hosts, training.samples_per_batch, data.lens_fraction, training.workers
     )
     return Loader(mixed, plan, table=mixed.table, mode=shards.mode, workers=training.workers)

@@ -18,7 +18,7 @@ from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.training.adversarial import attacked
 from lenshunt.training.augment import augment
 from lenshunt.training.loading import EpochBatches, LoaderFactory
-from lenshunt.training.terms import weighted_terms
+from lenshunt.training.terms import sample_losses
 
 
 class Task(Protocol):
@@ -120,11 +120,8 @@ class Fitting(lightning.LightningModule):
         seen = augment(batch, self.training_config, self.pixel_scale_arcsec)
         if self.training_config.adversarial:
             seen = attacked(self.model, self.task.losses, seen, self.training_config.adversarial)
-        prediction = self.model(seen)
-        losses = self.task.losses(prediction, seen)
         epoch = self.current_epoch + batch_number / max(len(self._train_batches), 1)
-        terms = weighted_terms(self.model, prediction, seen, self.loss_terms, epoch)
-        losses = sum(terms.values(), start=losses)
+        losses = sample_losses(self.model, self.task.losses, seen, self.loss_terms, epoch)
         if not torch.isfinite(losses).all():
             self._stop_on_nan(batch, losses.detach())
         loss = losses.mean()

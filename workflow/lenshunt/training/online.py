@@ -104,7 +104,7 @@ def prepare_online(
     """
     online, psf = inputs.config, target_psf(inputs.grid)
     opened = OnlineHosts(inputs.hosts, exclusions, fold)
-    loader = opened.loader(batch_size=training.batch_size, loader=training.loader)
+    loader = opened.loader(batch_size=training.samples_per_batch, loader=training.loader)
     suitable = suitable_hosts(loader.table)
     if not suitable.any():
         raise ValueError(

@@ -1,6 +1,6 @@
 """Further terms of the loss, each with its weight and the schedule that it rises by."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -14,6 +14,22 @@ def term_weight(term: LossTerm, epoch: float) -> float:
     if term.schedule == "cosine":
         return colour_curriculum(epoch, term.warmup_epochs, term.weight)
     return term.weight * physics_curriculum(epoch, term.warmup_epochs)
+
+
+def sample_losses(
+    network: LensNetwork,
+    losses: Callable[[Prediction, Batch], torch.Tensor],
+    batch: Batch,
+    terms: Mapping[str, LossTerm],
+    epoch: float,
+) -> torch.Tensor:
+    """What a training step forwards: the loss of each sample with all weighted terms, [b].
+
+    losses : of the task, [b]
+    """
+    prediction = network(batch)
+    more = weighted_terms(network, prediction, batch, terms, epoch)
+    return sum(more.values(), start=losses(prediction, batch))
 
 
 def weighted_terms(

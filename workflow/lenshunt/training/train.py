@@ -45,7 +45,7 @@ def open_loader(
         splits=splits,
         exclusions=exclusions,
         fold=fold,
-        batch_size=training.batch_size,
+        batch_size=training.samples_per_batch,
         shuffle=shuffle,
         seed=seed,
         loader=training.loader,
