@@ -126,6 +126,7 @@ def predict(
             batch_size=batch_size,
             shuffle=False,
             seed=0,
+            segments=False,
         )
         check_grid(normalisation, loader, checkpoint)
         scores = predict_logits(model, normalisation, loader, checkpoint)

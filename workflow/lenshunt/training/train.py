@@ -89,6 +89,7 @@ def train(
         "exclusions": exclusions,
         "seed": seed,
         "fold": fold,
+        "segments": False,
     }
     in_order = open_loader(0, 1, splits=["train"], training=training, **options)
     validation = open_loader(0, 1, splits=["val_select"], training=training, **options)
