@@ -54,3 +54,13 @@ def test_hosts_and_hard_negatives_together_weigh_as_much_as_the_lenses(painted):
     assert balance_groups(table).nunique() == 1
     weights = sampling_weights(table, {})
     assert weights[(table["label"] == 1).to_numpy()].sum() == pytest.approx(0.5)
+
+
+def test_an_injected_data_set_counts_as_one_source():
+    sources = ["sim:injection"] * 3 + ["obs:matched"] * 2 + ["sim:bologna"] * 4
+    table = pd.DataFrame({"label": [1, 1, 0, 0, 0, 1, 0, 0, 0], "label_source": sources})
+    weights = sampling_weights(table.assign(survey="hsc"), {})
+    assert weights[:5].sum() == pytest.approx(0.5)
+    assert weights[:2].sum() == pytest.approx(0.25)
+    more = sampling_weights(table.assign(survey="hsc"), {"sim:injection": 3.0})
+    assert more[:5].sum() == pytest.approx(0.75)

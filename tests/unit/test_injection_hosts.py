@@ -8,7 +8,8 @@ from injection_samples import POPULATION, host
 from pydantic import ValidationError
 
 from lenshunt.config.injection import HardNegativeKinds
-from lenshunt.injection.companions import FRACTIONS, KINDS, inject_companions
+from lenshunt.injection.arcs import ray_grid
+from lenshunt.injection.companions import FRACTIONS, KINDS, _Place, inject_companions
 from lenshunt.injection.host_lenses import at_redshift
 from lenshunt.injection.hosts import UnsuitableHostError, host_shape, survey_of
 from lenshunt.injection.inject import inject, visible_lens
@@ -59,6 +60,12 @@ def test_a_galaxy_fainter_than_all_lenses_is_no_host():
         inject(np.random.default_rng(1), host(17), bright, "painted")
 
 
+def test_a_galaxy_at_a_redshift_of_no_lens_is_told_so():
+    far = host(1).with_metadata(z_spec=4.0)
+    with pytest.raises(UnsuitableHostError, match=r"no lens of the population .* redshift"):
+        inject(np.random.default_rng(1), far, POPULATION, "painted")
+
+
 def test_correlated_noise_makes_a_survey_shallower():
     plain, correlated = (
         survey_of([replace(host(18), noise_corr=np.full(5, value, np.float32))])
@@ -107,6 +114,32 @@ def test_a_tangential_disc_lies_across_the_line_to_the_host():
         xx, yy, xy = ((light * p).sum() for p in (dx * dx, dy * dy, dx * dy))
         along.append(np.cos(np.arctan2(2 * xy, xx - yy) - 2 * np.arctan2(y0, x0)))
     assert np.mean(along) < -0.4
+
+
+def test_a_single_image_shows_next_to_nothing_twice():
+    """Light from within the Einstein radius of the source plane has a second image."""
+    one, twice = host(22), []
+    for k in range(12):
+        painted = visible_lens(np.random.default_rng(k), one, POPULATION, None, 5.0, 20)
+        x, y = ray_grid((48, 48), 0.168, 3)
+        light = KINDS["single_image"](_Place(x, y, painted, np.random.default_rng(k)))
+        mass = painted.lens.mass
+        behind = mass.source_position(x, y)
+        within = np.hypot(behind[0] - mass.x, behind[1] - mass.y) < mass.theta_e
+        if light.any():
+            twice.append(light[within].sum() / light.sum())
+    assert len(twice) > 6
+    assert max(twice) <= 0.1
+
+
+def test_a_galaxy_beyond_the_edge_of_the_image_is_not_painted_as_its_outskirts(monkeypatch):
+    # 48 pixels of 0.168 arcsec: the edge is 4 arcsec away, and only wings lie within
+    monkeypatch.setitem(KINDS, "companion", lambda place: place.galaxy(4.5, 0.0, 0.5))
+    made = inject_companions(
+        np.random.default_rng(5), host(20), POPULATION, "painted", snr_min=10.0,
+        fractions={"companion": 1.0},
+    )  # fmt: skip
+    assert made is None
 
 
 def test_the_fractions_of_hard_negatives_are_those_of_the_configuration():

@@ -50,6 +50,21 @@ def test_stamps_without_a_galaxy_in_the_middle_are_passed_over():
         LENSES.samples(np.random.default_rng(3), [blank] * 3, lenses=1, negatives=1)
 
 
+@pytest.mark.parametrize("unlike", ["blue", "far"])
+def test_galaxies_of_which_no_lens_is_made_are_no_negatives_either(unlike):
+    # colour or redshift alone would tell the negatives from the lenses
+    others = []
+    for number in range(30, 33):
+        one = host(number)
+        image = one.image.copy()
+        if unlike == "blue":
+            image[0] *= 12.0
+        record = galaxy(number, z_phot=4.0 if unlike == "far" else 0.4)
+        others.append(matched_host(image, one.variance, one.noise_corr, record, PSF))
+    found = LENSES.samples(np.random.default_rng(4), [*others, *stream(3)], lenses=0, negatives=2)
+    assert [one.place for one in found] == [3, 4]
+
+
 def test_lenses_unmatched_cutouts_and_unclear_objects_are_no_hosts():
     table = table_from_records(
         [

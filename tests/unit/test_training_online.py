@@ -1,5 +1,6 @@
 """Batches with lenses made while training: repeatable, labelled, and without a scored twin."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from test_models_registry import small
 
 from lenshunt import dataset
 from lenshunt.models import CONDITIONS
-from lenshunt.training import load_checkpoint, train
+from lenshunt.training import load_checkpoint, online, train
 from lenshunt.training.mixed import open_mixed
 from lenshunt.training.online import prepare_online
 from lenshunt.training.train import open_loader
@@ -172,6 +173,21 @@ def test_a_known_lens_is_no_host(survey, tmp_path):
     assert listed.loc["galaxies-30", "reason"] == "known lens among the negatives"
     plain = dataset.read_exclusions(survey["exclusions"])
     assert "galaxies-30" not in set(plain["sample_id"])
+
+
+def test_the_survey_of_the_population_is_that_of_all_data_sets_of_hosts(survey, monkeypatch):
+    more = shards_of(survey["folder"] / "more", [galaxy(n, "more") for n in range(40, 60)])
+    both = replace(inputs(survey["galaxies"]), hosts=[survey["galaxies"], more])
+    measured = []
+
+    def keep(hosts, *_):
+        measured.extend(one.metadata.dataset for one in hosts)
+        return pd.DataFrame()
+
+    monkeypatch.setattr(online, "population_for", keep)
+    monkeypatch.setattr(online, "SURVEY_HOSTS", 10)
+    prepare_online(both, exclusions=None, fold=None, training=training(), seed=SEED)
+    assert sorted(measured) == ["galaxies"] * 5 + ["more"] * 5
 
 
 def test_an_exclusion_list_that_leaves_no_host_is_an_error(survey, tmp_path):

@@ -9,7 +9,7 @@ import sys
 
 LEFT_OUT = re.compile(
     r"all|.*_figure|.*_curves|.*_gallery|overlay|label_sources|provenance|manifest|rejected"
-    r"|matched_negatives|segments|probe"
+    r"|matched_negatives|segments|online_sources|probe"
 )
 STYLE = (
     "graph [rankdir=LR, nodesep=0.15, ranksep=0.35]; "

@@ -1,13 +1,11 @@
 """The demo survey: how many objects of each kind, and which non-lenses."""
 
-from typing import Self
+from pydantic import Field
 
-from pydantic import Field, model_validator
-
-from lenshunt.config.base import Strict
+from lenshunt.config.base import Fractions, Strict
 
 
-class Impostors(Strict):
+class Impostors(Fractions):
     """Fractions of the kinds of non-lenses; a kind that is not named has none. They sum to 1."""
 
     plain: float = Field(0.0, ge=0, le=1)
@@ -24,13 +22,6 @@ class Impostors(Strict):
     """A ring of star formation around an early-type core."""
     merger: float = Field(0.0, ge=0, le=1)
     """Two early-type cores with a curved tidal tail."""
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        total = sum(self.model_dump().values())
-        if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"the fractions sum to {total:g}, not to 1; change one of them")
-        return self
 
 
 class Demo(Strict):

@@ -1,14 +1,14 @@
 """Data sets of injected lenses: arcs of a lens population on the galaxies of another data set."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from lenshunt.config.base import Strict
+from lenshunt.config.base import Fractions
 from lenshunt.config.section import DatasetSection
 
 
-class HardNegativeKinds(Strict):
+class HardNegativeKinds(Fractions):
     """Fractions of the kinds of hard negatives, summing to 1; a kind that is not named has none."""
 
     companions: float = Field(0.0, ge=0, le=1)
@@ -23,13 +23,6 @@ class HardNegativeKinds(Strict):
     """A ring of star formation around the host."""
     spiral: float = Field(0.0, ge=0, le=1)
     """Two to four blue arms in the host's light."""
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        total = sum(self.model_dump().values())
-        if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"the fractions sum to {total:g}, not to 1; change one of them")
-        return self
 
 
 class InjectionDataset(DatasetSection):

@@ -16,7 +16,8 @@ def check_injection(config: Config) -> list[str]:
     for name, dataset in config.datasets.items():
         if isinstance(dataset, InjectionDataset):
             problems += _hosts(name, dataset, config.datasets)
-            problems += _sources(name, dataset, config.datasets)
+            key = f"datasets.{name}.sources"
+            problems += source_problems(key, dataset.sources, config.datasets)
             problems += _values(name, dataset)
     return problems
 
@@ -58,10 +59,10 @@ def _hosts(name: str, dataset: InjectionDataset, datasets: Mapping[str, Dataset]
     return problems
 
 
-def _sources(name: str, dataset: InjectionDataset, datasets: Mapping[str, Dataset]) -> list[str]:
+def source_problems(key: str, names: list[str], datasets: Mapping[str, Dataset]) -> list[str]:
+    """Data sets `names` of `key` whose galaxies cannot be lensed."""
     problems = []
-    for source in dataset.sources:
-        key = f"datasets.{name}.sources"
+    for source in names:
         section = datasets.get(source)
         if section is None:
             problems.append(f"{key}: {source!r} is not defined; known: {_known(datasets)}")

@@ -75,7 +75,8 @@ class TrainingConfig(Strict):
     loader: Literal["auto", "stream", "memmap"] = "auto"
     """stream reads the shards, memmap caches decoded samples, auto chooses by size."""
     source_weights: dict[str, float] = {}
-    """Share of each label_source in the loss, among samples of data sets; equal where not named."""
+    """Share of each label_source in the loss, among samples of data sets; 1 where not named.
+    Hosts of injected lenses (obs:matched) have theirs in that of sim:injection."""
     noise_augmentation: float = Field(0.1, ge=0)
     """Noise added in training, in units of each pixel's own sigma."""
     shift_px: float = Field(2.0, ge=0)

@@ -1,6 +1,6 @@
 """Checks of lenses made while training against the data sets that they are made of."""
 
-from lenshunt.config.injection_checks import LENSES_ONLY
+from lenshunt.config.injection_checks import LENSES_ONLY, source_problems
 from lenshunt.config.online import Online
 from lenshunt.config.root import Config, Experiment
 
@@ -12,7 +12,9 @@ def check_online(config: Config) -> list[str]:
         if experiment.online is not None:
             key = f"experiments.{name}.online"
             problems += _hosts(config, key, experiment, experiment.online)
-            problems += _sources(config, key, experiment.online)
+            problems += source_problems(
+                f"{key}.sources", experiment.online.sources, config.datasets
+            )
     return problems
 
 
@@ -44,26 +46,5 @@ def _hosts(config: Config, key: str, experiment: Experiment, online: Online) -> 
             problems.append(
                 f"{key}.hosts: {name} is evaluated as a data set that was not trained on; take it "
                 "out of the hosts, or out of `evaluate`"
-            )
-    return problems
-
-
-def _sources(config: Config, key: str, online: Online) -> list[str]:
-    problems = []
-    for name in online.sources:
-        section = config.datasets.get(name)
-        if section is None:
-            known = ", ".join(sorted(config.datasets)) or "none"
-            problems.append(f"{key}.sources: {name!r} is not defined; known: {known}")
-        elif section.survey.split("_")[0] != "hst" or section.reader in (*LENSES_ONLY, "injection"):
-            problems.append(
-                f"{key}.sources: {name} (reader {section.reader}, survey {section.survey}) is no "
-                "data set of HST galaxies, sharp enough to be lensed; name one (reader "
-                "hst_galaxies), or none for clumpy Sersic galaxies"
-            )
-        elif section.role == "search":
-            problems.append(
-                f"{key}.sources: {name} has role search, and what is searched is never trained "
-                "on; name a data set of another role"
             )
     return problems

@@ -18,8 +18,9 @@ from lenshunt.simulate.profiles import Sersic, sersic_brightness
 
 #: Distance of companions from the host in Einstein radii.
 _DISTANCE = (0.7, 1.7)
-#: Offset of a single image in Einstein radii of the source: outside the region of two images.
-_SINGLE = (1.15, 2.2)
+#: Offset of the centre of a single image in Einstein radii, before it is moved outwards, and the
+#: part of its light that may be seen twice.
+_SINGLE, _TWICE = (1.15, 2.2), 0.1
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,14 @@ class _Place:
         reach = distance * lens.theta_e
         return lens.x + reach * float(np.cos(angle)), lens.y + reach * float(np.sin(angle))
 
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a point lies in the image: no flux is given to the outskirts of what does not."""
+        return abs(x) <= float(self.x.max()) and abs(y) <= float(self.y.max())
+
     def galaxy(self, x: float, y: float, radius: float) -> np.ndarray:
         """The source itself, unlensed, at x, y with a half-light radius in arcsec."""
+        if not self.holds(x, y):
+            return np.zeros(self.x.shape)
         lens = self.painted.lens
         zoom = lens.row["source_radius"] / radius
         # seen from the source plane: the galaxy stays where it is, the rays move
@@ -90,6 +97,8 @@ def _tangential(place: _Place) -> np.ndarray:
     """One edge-on disc beside the host that happens to lie tangentially."""
     angle = place.rng.uniform(0, 2 * np.pi)
     x, y = place.around(place.rng.uniform(*_DISTANCE), angle)
+    if not place.holds(x, y):
+        return np.zeros(place.x.shape)
     q = float(place.rng.uniform(0.15, 0.4))
     turn = float(angle + np.pi / 2 + place.rng.normal(0.0, 0.3))
     body = Sersic(x, y, _size(place) / np.sqrt(q), 1.0, q, turn)
@@ -98,12 +107,26 @@ def _tangential(place: _Place) -> np.ndarray:
 
 
 def _single_image(place: _Place) -> np.ndarray:
-    """The source beyond the region of multiple images: sheared by the lens, but one image."""
+    """The source beyond the region of multiple images: sheared by the lens, but one image.
+
+    It is moved outwards until no more than _TWICE of its light comes from within an Einstein
+    radius of the lens's axis, where every ray has a second one: else it would be a lens.
+    """
     lens, angle = place.painted.lens, place.rng.uniform(0, 2 * np.pi)
-    x, y = place.around(place.rng.uniform(*_SINGLE), angle)
+    distance = place.rng.uniform(*_SINGLE)
     ray_x, ray_y = lens.mass.source_position(place.x, place.y)
-    zoom = lens.row["source_radius"] / _size(place)
-    return lens.brightness(lens.source[0] + (ray_x - x) * zoom, lens.source[1] + (ray_y - y) * zoom)
+    within = np.hypot(ray_x - lens.mass.x, ray_y - lens.mass.y) < lens.mass.theta_e
+    # the single image is magnified too, by about 1 + 1 / distance
+    zoom = lens.row["source_radius"] / (_size(place) / np.sqrt(1.0 + 1.0 / distance))
+    while True:
+        x, y = place.around(distance, angle)
+        light = lens.brightness(
+            lens.source[0] + (ray_x - x) * zoom, lens.source[1] + (ray_y - y) * zoom
+        )
+        if light[within].sum() <= _TWICE * light.sum():
+            # one Einstein radius farther out than the source
+            return light if place.holds(*place.around(distance + 1.0, angle)) else 0.0 * light
+        distance += 0.1
 
 
 def _knots(place: _Place, azimuth: np.ndarray, contrast: float) -> np.ndarray:
@@ -215,6 +238,8 @@ def _paint(rng: np.random.Generator, host: Cutout, painted: Painted, kind: str) 
     rays = supersampling(painted.lens.row["source_radius"], scale)
     x, y = ray_grid((height, width), scale, rays)
     light = KINDS[kind](_Place(x, y, painted, rng))
+    if not light.any():
+        return np.zeros_like(host.image)
     fine = (light / light.sum()).astype(np.float32)
     present = np.flatnonzero(host.metadata.band_flags)
     unit = np.maximum(through_psf(fine, host.psf[present], rays), 0.0)

@@ -65,6 +65,21 @@ def check_alike(
         )
 
 
+def _moved_by(rows: pd.DataFrame | dict[str, float], z_host: float) -> np.ndarray:
+    """Factor by which theta_E changes when lenses are moved to `z_host`; 0 behind their source."""
+    sigma, z, z_source = (np.asarray(rows[k], float) for k in ("sigma_km_s", "z_lens", "z_source"))
+    before = einstein_radius(sigma, z, z_source)
+    return np.asarray(einstein_radius(sigma, np.full_like(z, z_host), z_source) / before)
+
+
+def movable(alike: pd.DataFrame, z_host: float) -> np.ndarray:
+    """bool [n]: lenses that `at_redshift` can move to the redshift of their host."""
+    if z_host < 0:
+        return np.ones(len(alike), bool)
+    scale = _moved_by(alike, z_host)
+    return np.asarray((scale > 1.0 / _MOVE_MAX) & (scale < _MOVE_MAX))
+
+
 def at_redshift(row: dict[str, float], z_host: float) -> dict[str, float] | None:
     """The lens of a row moved to the redshift of its host (below 0: unknown, nothing moves).
 
@@ -73,11 +88,8 @@ def at_redshift(row: dict[str, float], z_host: float) -> dict[str, float] | None
     """
     if z_host < 0:
         return row
-    sigma, z, z_source = (np.array(row[k]) for k in ("sigma_km_s", "z_lens", "z_source"))
-    before = float(einstein_radius(sigma, z, z_source))
-    after = float(einstein_radius(sigma, np.array(z_host), z_source))
-    if not before / _MOVE_MAX < after < before * _MOVE_MAX:
+    scale = float(_moved_by(row, z_host))
+    if not 1.0 / _MOVE_MAX < scale < _MOVE_MAX:
         return None
-    scale = after / before
     moved = {name: row[name] * scale for name in ("theta_e", "source_x", "source_y")}
     return {**row, **moved, "z_lens": z_host}

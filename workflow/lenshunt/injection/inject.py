@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.injection.arcs import Mass, count_images, lensed_light, supersampling, through_psf
-from lenshunt.injection.host_lenses import at_redshift, check_alike, lenses_like
+from lenshunt.injection.host_lenses import at_redshift, check_alike, lenses_like, movable
 from lenshunt.injection.hosts import (
     HostShape,
     Noise,
@@ -39,8 +39,8 @@ from lenshunt.simulate.seds import band_fluxes
 
 __all__ = [
     "HOST_CONFIDENCE", "HOST_RESIDUAL", "Injected", "Lens", "Painted", "at_redshift", "draw_lens",
-    "inject", "lenses_like", "matched_negative", "matched_snr", "paint", "visible_lens",
-    "with_arcs",
+    "inject", "lenses_like", "matched_negative", "matched_snr", "paint", "suited_host",
+    "visible_lens", "with_arcs",
 ]  # fmt: skip
 
 #: Angle between the major axes of mass and light, rms: Koopmans et al. 2006, ApJ 649, 599.
@@ -188,6 +188,41 @@ def visible_lens(
     tries: int,
 ) -> Painted | None:
     """The first of `tries` lenses for the host that is seen, or None; arguments as `inject`."""
+    suited = suited_host(host, population)
+    for _ in range(tries):
+        row = dict(population.iloc[int(rng.choice(suited.alike))])
+        moved = at_redshift(row, suited.redshift)
+        if moved is None:
+            continue
+        lens = draw_lens(rng, moved, suited.shape, host.metadata.bands, sources or [])
+        arcs, magnified = paint(lens, host)
+        visible = visible_snr(arcs, host, suited.noise)
+        if visible >= snr_min:
+            return Painted(lens, arcs, magnified, visible, suited.shape, suited.noise, suited.band)
+    return None
+
+
+@dataclass(frozen=True)
+class SuitedHost:
+    """A host that lenses of the population may be painted on.
+
+    band : slot in which its flux is compared; redshift : below 0 where unknown
+    alike : rows of the population, nearest first
+    """
+
+    noise: Noise
+    shape: HostShape
+    band: int
+    redshift: float
+    alike: np.ndarray
+
+
+def suited_host(host: Cutout, population: pd.DataFrame) -> SuitedHost:
+    """Noise and shape of a host, and the lenses that its galaxy could be.
+
+    Raises UnsuitableHostError where it can carry no arcs, or where no lens of the population has
+    such a galaxy.
+    """
     noise, shape = host_noise(host), host_shape(host)
     band = _reference_band(host)
     flux = float(shape.flux_njy[band])
@@ -200,16 +235,11 @@ def visible_lens(
     magnitude = float(magnitude_from_njy(flux))
     alike = lenses_like(population, magnitude, redshift)
     check_alike(host, shape, population.iloc[alike], magnitude, band)
-    for _ in range(tries):
-        row = at_redshift(dict(population.iloc[int(rng.choice(alike))]), redshift)
-        if row is None:
-            continue
-        lens = draw_lens(rng, row, shape, meta.bands, sources or [])
-        arcs, magnified = paint(lens, host)
-        visible = visible_snr(arcs, host, noise)
-        if visible >= snr_min:
-            return Painted(lens, arcs, magnified, visible, shape, noise, band)
-    return None
+    if not movable(population.iloc[alike], redshift).any():
+        raise UnsuitableHostError(
+            meta.sample_id, "no lens of the population could be at the redshift of this galaxy"
+        )
+    return SuitedHost(noise, shape, band, redshift, alike)
 
 
 def _reference_band(host: Cutout) -> int:

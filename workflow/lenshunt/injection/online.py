@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.injection.hosts import UnsuitableHostError, host_noise, host_shape, survey_of
-from lenshunt.injection.inject import inject, matched_negative
+from lenshunt.injection.inject import inject, matched_negative, suited_host
 from lenshunt.injection.population import draw_population
 from lenshunt.injection.real_sources import RealSource
 from lenshunt.injection.selection import Selection
@@ -54,14 +54,16 @@ class OnlineLenses:
     ) -> list[Sample]:
         """`lenses` lenses, then `negatives` hosts without arcs, no host twice.
 
-        A host that cannot carry arcs (no galaxy, a masked core), or for which no visible lens is
-        found, is left out: it would be a negative of a kind that no lens is made of.
+        A host that cannot carry arcs (no galaxy, a masked core), or that is no such galaxy as the
+        lenses of the population are (magnitude, colour, redshift), is left out: it would be a
+        negative of a kind that no lens is made of. So is one on which no visible lens is found
+        where a lens is wanted; no lens is tried on a negative.
         Raises ValueError where the hosts come to an end before.
         """
         found: list[Sample] = []
         place = -1
         for place, host in enumerate(hosts):
-            made = self._lens(rng, host) if len(found) < lenses else _negative(host)
+            made = self._lens(rng, host) if len(found) < lenses else self._negative(host)
             if made is not None:
                 found.append(Sample(place, made))
             if len(found) == lenses + negatives:
@@ -83,6 +85,14 @@ class OnlineLenses:
             return None
         return made.lens if made else None
 
+    def _negative(self, host: Cutout) -> Cutout | None:
+        """The host without arcs; None where a lens could not be made of it either."""
+        try:
+            suited_host(host, self.population)
+        except UnsuitableHostError:
+            return None
+        return matched_negative(host, ONLINE)
+
 
 def matched_host(
     image: np.ndarray,
@@ -96,14 +106,14 @@ def matched_host(
     return Cutout(image, variance, metadata, stack, noise_corr)
 
 
-def _negative(host: Cutout) -> Cutout | None:
-    """The host without arcs; None where a lens could not be made of it either."""
+def _is_galaxy(host: Cutout) -> bool:
+    """Whether the host has a galaxy in its middle whose noise and shape can be measured."""
     try:
         host_shape(host)
         host_noise(host)
     except UnsuitableHostError:
-        return None
-    return matched_negative(host, ONLINE)
+        return False
+    return True
 
 
 def suitable_hosts(table: pd.DataFrame) -> np.ndarray:
@@ -122,7 +132,7 @@ def population_for(hosts: Iterable[Cutout], size: int, snr_min: float, seed: int
 
     In the band nearest to i that all hosts have, or else that most have.
     """
-    kept = [host for host in hosts if _negative(host) is not None]
+    kept = [host for host in hosts if _is_galaxy(host)]
     if not kept:
         raise ValueError(
             "none of the hosts has a galaxy in its middle and a variance; name other hosts"

@@ -13,28 +13,36 @@ def balance_groups(table: pd.DataFrame) -> pd.Series:
     RELICS negatives) share a group per survey: balanced against each other, so that the survey
     does not tell the class. The hosts of injected lenses are negatives of these lenses.
     """
-    source = table["label_source"].replace("obs:matched", "sim:injection")
-    table = table.assign(label_source=source)
-    labelled = table[table["label"] >= 0]
-    classes = labelled.groupby("label_source")["label"].nunique()
-    alone = table["label_source"].map(classes) > 1
-    return table["label_source"].where(alone, "survey:" + table["survey"])
+    source = _counted_source(table)
+    labelled = table["label"] >= 0
+    classes = table["label"][labelled].groupby(source[labelled]).nunique()
+    alone = source.map(classes) > 1
+    return source.where(alone, "survey:" + table["survey"])
+
+
+def _counted_source(table: pd.DataFrame) -> pd.Series:
+    """Label source of each row; hosts of injected lenses count as one source with these."""
+    source = table["label_source"]
+    injected = (source == "sim:injection").any()
+    return source.replace("obs:matched", "sim:injection") if injected else source
 
 
 def sampling_weights(table: pd.DataFrame, source_weights: dict[str, float]) -> np.ndarray:
     """Chance of each row in a balanced draw, [n], summing to 1.
 
-    Each label source has its share `source_weights` (1 where not named); the sources of one
-    group pool their shares, and within a group both classes are equally likely. Rows without a
-    label are never drawn. A group of one class is warned of.
+    Each label source has its share `source_weights` (1 where not named; hosts of injected lenses
+    have theirs in that of sim:injection); the sources of one group pool their shares, and within
+    a group both classes are equally likely. Rows without a label are never drawn. A group of one
+    class is warned of.
     Raises ValueError when no labelled row has any weight.
     """
-    shares = {source: source_weights.get(source, 1.0) for source in table["label_source"].unique()}
+    counted = _counted_source(table)
+    shares = {source: source_weights.get(source, 1.0) for source in counted.unique()}
     group = balance_groups(table)
     weights = np.zeros(len(table))
     for name in sorted(group.unique()):
         inside = (group == name).to_numpy()
-        sources = table["label_source"][inside].unique()
+        sources = counted[inside].unique()
         share = sum(shares[source] for source in sources)
         labels = table["label"].to_numpy()
         present = [label for label in (0, 1) if (inside & (labels == label)).any()]

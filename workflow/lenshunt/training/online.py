@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,8 @@ class OnlineHosts:
             splits=["train"],
             exclusions=self.exclusions,
             fold=self.fold,
+            # painted samples have none
+            segments=False,
             **options,
         )
 
@@ -111,20 +113,34 @@ def prepare_online(
             f"{', '.join(online.hosts)}: no object of the training split can be a host of online "
             "lenses (excluded, a lens, or its PSF not matched to the grid); name other hosts"
         )
+    rows = survey_rows(loader.table["dataset"], suitable)
     hosts = (
         host
-        for batch in loader
-        for host in cutouts(batch, loader.table, psf, suitable[batch["row"].numpy()])
+        for start in range(0, len(rows), training.batch_size)
+        for host in _cutouts_of(loader, rows[start : start + training.batch_size], psf)
     )
     lenses = OnlineLenses(
-        population=population_for(
-            islice(hosts, SURVEY_HOSTS), online.population_size, online.snr_min, seed
-        ),
+        population=population_for(hosts, online.population_size, online.snr_min, seed),
         psf=psf,
         snr_min=online.snr_min,
         sources=read_sources(inputs.sources) if inputs.sources else [],
     )
     return OnlineData(opened, lenses, online.share, online.lens_fraction), loader
+
+
+def survey_rows(names: pd.Series, suitable: np.ndarray) -> np.ndarray:
+    """Rows of the hosts that are measured: the first of every data set, as many of each.
+
+    names : data set of every host [n]; suitable : bool [n]
+    """
+    allowed = names[suitable]
+    each = -(-SURVEY_HOSTS // allowed.nunique())
+    return np.flatnonzero(suitable)[(allowed.groupby(allowed).cumcount() < each).to_numpy()]
+
+
+def _cutouts_of(loader: Loader, rows: np.ndarray, psf: np.ndarray) -> Iterator[Cutout]:
+    batch = loader.dataset[rows]
+    return cutouts(batch, loader.table, psf, np.ones(len(rows), bool))
 
 
 def cutouts(

@@ -54,8 +54,12 @@ def pretrain(
     """
     if threads:
         torch.set_num_threads(threads)
-    options: dict[str, Any] = {"indexes": indexes, "exclusions": exclusions, "seed": seed}
-    options["segments"] = False
+    options: dict[str, Any] = {
+        "indexes": indexes,
+        "exclusions": exclusions,
+        "seed": seed,
+        "segments": False,
+    }
     opened = partial(open_loader, 0, 1, training=training, **options)
     in_order, validation, test = (opened(splits=[s]) for s in ("train", "val_select", "test"))
     normalisation = fit_normalisation(in_order, in_order.table)
