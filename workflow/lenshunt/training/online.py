@@ -116,8 +116,8 @@ def prepare_online(
     rows = survey_rows(loader.table["dataset"], suitable)
     hosts = (
         host
-        for start in range(0, len(rows), training.batch_size)
-        for host in _cutouts_of(loader, rows[start : start + training.batch_size], psf)
+        for start in range(0, len(rows), training.samples_per_batch)
+        for host in _cutouts_of(loader, rows[start : start + training.samples_per_batch], psf)
     )
     lenses = OnlineLenses(
         population=population_for(hosts, online.population_size, online.snr_min, seed),
