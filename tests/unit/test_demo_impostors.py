@@ -10,7 +10,7 @@ from lenshunt.config import ConfigError, Demo, Impostors, parse_config
 from lenshunt.provenance import ROOT
 from lenshunt.simulate import bologna, demo_files, sdss, write_demo
 from lenshunt.simulate.deflectors import ARC_MAGNITUDE_BOUNDS, CONTRAST_MAG_MAX, draw_deflector
-from lenshunt.simulate.impostors import FRACTIONS, NON_LENSES, checked_fractions
+from lenshunt.simulate.impostors import FRACTIONS, NON_LENSES
 
 
 def values(**demo: object) -> dict:
@@ -28,7 +28,10 @@ def test_the_default_fractions_are_those_of_the_configuration():
 
 def test_kinds_that_are_not_named_have_none():
     impostors = parse_config(values(impostors={"ring": 0.25, "spiral": 0.75})).demo.impostors
-    assert impostors.model_dump() == checked_fractions({"ring": 0.25, "spiral": 0.75})
+    assert impostors.model_dump() == dict.fromkeys(NON_LENSES, 0.0) | {
+        "ring": 0.25,
+        "spiral": 0.75,
+    }
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,7 @@ def test_fractions_that_make_no_sense_are_refused_by_their_key(impostors, messag
 
 @pytest.mark.parametrize("survey", [bologna, sdss], ids=["bologna_ground", "sdss"])
 def test_a_survey_draws_the_kinds_that_it_is_asked_for(survey):
-    wanted = checked_fractions({"ring": 1.0})
+    wanted = {"ring": 1.0}
     kinds = {
         survey.simulate_object(np.random.default_rng(k), label, wanted)[0].kind
         for k in range(3)

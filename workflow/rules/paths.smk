@@ -20,11 +20,10 @@ def raw_digest(wildcards):
 
 
 def manifest_input(wildcards):
-    """Raw files of a data set. Those of the demo may be made anew in this very run, which what is
+    """Raw files of a data set. Those of a rule may be made anew in this very run, which what is
     ancient does not tell; of all others the digest tells more than their times."""
     files = key_files_of(wildcards.dataset)
-    demo = CONFIG.datasets[wildcards.dataset].made_by == "demo"
-    return files if demo else ancient(files)
+    return files if CONFIG.datasets[wildcards.dataset].made_by else ancient(files)
 
 
 # Data -----------------------------------------------------------------------
