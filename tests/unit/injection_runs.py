@@ -1,7 +1,11 @@
 """Runs of an injected data set in a folder: hosts in chunks, their plan, and what is painted."""
 
+import json
+from typing import Any
+
 import numpy as np
 from injection_samples import host
+from pyarrow import parquet
 
 from lenshunt.config import InjectionDataset
 from lenshunt.dataset.known_lenses import nearest_known_lens
@@ -67,3 +71,8 @@ class Injection:
             sources=self.plan["out_sources"], host_pixels=pixels, host_metadata=metadata, **out,
         )  # fmt: skip
         return out
+
+
+def survey_in(population: str) -> dict[str, Any]:
+    """The fields of the `Survey` for which a population was drawn, from its file."""
+    return json.loads(parquet.read_schema(population).metadata[b"survey"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.table import Table
-from injection_runs import PRODUCTS, Injection, hosts_of, section
+from injection_runs import PRODUCTS, Injection, hosts_of, section, survey_in
 from injection_samples import des_hosts, hst_records
 from pyarrow import parquet
 from raw_samples import common
@@ -17,7 +17,6 @@ from lenshunt.images import prepare_chunk
 from lenshunt.injection import plan
 from lenshunt.injection.host_records import cutouts_of
 from lenshunt.injection.hosts import host_shape
-from lenshunt.injection.plan import survey_in
 from lenshunt.injection.real_sources import real_sources
 from lenshunt.injection.source_store import read_sources
 from lenshunt.injection.truth import COLUMNS, read_truth

@@ -7,7 +7,7 @@ rule lens_population:
         metadata=lambda w: records(CONFIG.datasets[w.dataset].hosts, "parquet"),
         source_pixels=lambda w: source_records(w.dataset, "h5"),
         source_metadata=lambda w: source_records(w.dataset, "parquet"),
-        known_lenses=ancient(CONFIG.known_lenses),
+        known_lenses=CONFIG.known_lenses,
     output:
         hosts=f"{R}/injection/{{dataset}}/hosts.parquet",
         population=f"{R}/injection/{{dataset}}/population.parquet",

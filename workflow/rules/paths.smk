@@ -19,11 +19,11 @@ def raw_digest(wildcards):
     return raw_manifest(files, SHA256_CACHE).digest
 
 
-def maker_of(wildcards):
-    """What the raw files of the demo are made from; none for files from elsewhere."""
-    if CONFIG.datasets[wildcards.dataset].made_by != "demo":
-        return None
-    return [CONFIG.demo.model_dump(), SEED, code("simulate")]
+def manifest_input(wildcards):
+    """Raw files of a data set. Those of a rule may be made anew in this very run, which what is
+    ancient does not tell; of all others the digest tells more than their times."""
+    files = key_files_of(wildcards.dataset)
+    return files if CONFIG.datasets[wildcards.dataset].made_by else ancient(files)
 
 
 # Data -----------------------------------------------------------------------

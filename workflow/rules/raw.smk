@@ -64,7 +64,7 @@ rule fetch:
 
 rule manifest:
     input:
-        lambda wildcards: ancient(key_files_of(wildcards.dataset)),
+        manifest_input,
     output:
         f"{R}/provenance/raw/{{dataset}}.csv",
     log:
@@ -82,8 +82,6 @@ rule manifest:
         cache=SHA256_CACHE,
         # The bytes of the raw files, not their times: a touch re-runs nothing.
         raw=raw_digest,
-        # Of files that this very run makes anew the bytes are not known when it is planned.
-        maker=maker_of,
     message:
         "Listing the raw files of {wildcards.dataset} with their sha256"
     script:

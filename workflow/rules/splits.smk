@@ -40,7 +40,7 @@ rule exclusions:
         splits=lambda w: [
             f"{R}/splits/{name}.parquet" for name in exclusion_datasets(w.experiment)
         ],
-        known_lenses=ancient(CONFIG.known_lenses),
+        known_lenses=CONFIG.known_lenses,
         matched=lambda w: matched_of(w.experiment),
     output:
         f"{R}/exclusions/{{experiment}}.parquet",
@@ -75,7 +75,7 @@ use rule exclusions as pretraining_exclusions with:
             f"{R}/splits/{name}.parquet"
             for name in pretraining_overlaps(w.pretraining)
         ],
-        known_lenses=ancient(CONFIG.known_lenses),
+        known_lenses=CONFIG.known_lenses,
     output:
         f"{R}/exclusions/pretraining-{{pretraining}}.parquet",
     log:
@@ -100,7 +100,7 @@ rule matched_negatives:
         splits=lambda w: [
             f"{R}/splits/{name}.parquet" for name in exclusion_datasets(w.experiment)
         ],
-        known_lenses=ancient(CONFIG.known_lenses),
+        known_lenses=CONFIG.known_lenses,
         metadata=lambda w: [
             path
             for name in matched_datasets(w.experiment)

@@ -1,5 +1,7 @@
 """One chunk of an injected data set: the records of its lenses and hosts, truth, what is left."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -50,21 +52,21 @@ def inject_chunk(
     plan = pd.read_parquet(hosts)
     plan = plan[plan["chunk"] == chunk]
     tried = set(plan.loc[plan["reason"] == "", "sample_id"])
-    drawn, real = pd.read_parquet(population), read_sources(sources)
+    painter = _Painter(name, dataset, seed, pd.read_parquet(population), read_sources(sources))
     left_out = skipped_before(plan)
     rows, impostors = [], []
     with RecordWriter(pixels, metadata) as writer:
         records = cutouts_of(host_pixels, host_metadata, tried)
         for host in tqdm(records, total=len(tried), desc=f"injecting {name}", unit="host",
                          disable=None):  # fmt: skip
-            made = _on(host, name, dataset, seed, drawn, real)
+            made = painter.lens(host)
             if isinstance(made, str):
                 left_out.append((host.metadata.sample_id, made))
                 continue
             writer.add(made.lens)
             writer.add(made.host)
             rows.append(truth_row(made))
-            impostor = _beside(host, name, dataset, seed, drawn, real)
+            impostor = painter.hard_negative(host)
             if impostor is not None:
                 writer.add(impostor.record)
                 impostors.append(impostor.truth)
@@ -79,44 +81,38 @@ def inject_chunk(
     print(report(counted([reason for _, reason in left_out])))
 
 
-def _on(
-    host: Cutout,
-    name: str,
-    dataset: InjectionDataset,
-    seed: int,
-    population: pd.DataFrame,
-    sources: list[RealSource],
-) -> Injected | str:
-    """The lens made of a host, or why there is none."""
-    rng = np.random.default_rng(seed_of(seed, name, host.metadata.sample_id))
-    try:
-        made = inject(
-            rng, host, population, name, sources, snr_min=dataset.snr_min, tries=dataset.tries
-        )
-    except UnsuitableHostError as fault:
-        return fault.reason
-    return made or f"none of {dataset.tries} lenses is seen with S/N above {dataset.snr_min:g}"
+@dataclass(frozen=True)
+class _Painter:
+    """What all hosts of an injected data set are painted with."""
 
+    name: str
+    dataset: InjectionDataset
+    seed: int
+    population: pd.DataFrame
+    sources: list[RealSource]
 
-def _beside(
-    host: Cutout,
-    name: str,
-    dataset: InjectionDataset,
-    seed: int,
-    population: pd.DataFrame,
-    sources: list[RealSource],
-) -> NonLens | None:
-    """The hard negative made of a host that carries a lens too; None by chance, or if unseen."""
-    rng = np.random.default_rng(seed_of(seed, name, host.metadata.sample_id, "hard negative"))
-    if rng.random() >= dataset.hard_negatives:
-        return None
-    return inject_companions(
-        rng,
-        host,
-        population,
-        name,
-        sources,
-        snr_min=dataset.snr_min,
-        tries=dataset.tries,
-        fractions=dataset.hard_negative_kinds.model_dump(),
-    )
+    def lens(self, host: Cutout) -> Injected | str:
+        """The lens made of a host, or why there is none."""
+        least, tries = self.dataset.snr_min, self.dataset.tries
+        try:
+            made = inject(
+                self._rng(host), host, self.population, self.name, self.sources, least, tries
+            )
+        except UnsuitableHostError as fault:
+            return fault.reason
+        return made or f"none of {tries} lenses is seen with S/N above {least:g}"
+
+    def hard_negative(self, host: Cutout) -> NonLens | None:
+        """That of a host that carries a lens too; None by chance, or where it is not seen."""
+        rng, section = self._rng(host, "hard negative"), self.dataset
+        if rng.random() >= section.hard_negatives:
+            return None
+        kinds = section.hard_negative_kinds.model_dump()
+        return inject_companions(
+            rng, host, self.population, self.name, self.sources, section.snr_min, section.tries,
+            kinds,
+        )  # fmt: skip
+
+    def _rng(self, host: Cutout, *what: str) -> np.random.Generator:
+        names = (self.name, host.metadata.sample_id, *what)
+        return np.random.default_rng(seed_of(self.seed, *names))

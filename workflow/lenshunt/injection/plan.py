@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,11 +126,6 @@ def _write_population(population: pd.DataFrame, survey: Survey, out: str) -> Non
     table = table.replace_schema_metadata({**kept, "survey": json.dumps(asdict(survey))})
     with whole_file(out) as partial:
         parquet.write_table(table, partial)
-
-
-def survey_in(population: str) -> dict[str, Any]:
-    """The fields of the `Survey` for which a population was drawn, from its file."""
-    return json.loads(parquet.read_schema(population).metadata[b"survey"])
 
 
 def skipped_before(hosts: pd.DataFrame) -> list[tuple[str, str]]:

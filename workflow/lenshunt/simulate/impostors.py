@@ -132,22 +132,6 @@ NON_LENSES: dict[str, Painter] = {
 FRACTIONS: dict[str, float] = Demo().impostors.model_dump()
 
 
-def checked_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
-    """`fractions` in the order of NON_LENSES, those not named 0.
-
-    Raises ValueError for an unknown kind, a negative fraction, or a sum that is not 1.
-    """
-    unknown = sorted(set(fractions) - set(NON_LENSES))
-    if unknown:
-        raise ValueError(f"unknown non-lens {unknown[0]!r}; there are {', '.join(NON_LENSES)}")
-    if min(fractions.values(), default=-1.0) < 0 or abs(sum(fractions.values()) - 1.0) > 1e-6:
-        raise ValueError(
-            f"fractions of non-lenses {dict(fractions)} sum to {sum(fractions.values()):g}; they "
-            "must not be negative and must sum to 1"
-        )
-    return {name: float(fractions.get(name, 0.0)) for name in NON_LENSES}
-
-
 def paint_non_lens(
     canvas: Canvas,
     rng: np.random.Generator,
@@ -155,7 +139,7 @@ def paint_non_lens(
     kind: str | None = None,
     fractions: Mapping[str, float] = FRACTIONS,
 ) -> Scene:
-    """A non-lens of the given kind, or of one drawn by `fractions` (`checked_fractions`)."""
+    """A non-lens of the given kind, or of one drawn by `fractions`, which sum to 1."""
     if kind is None:
         kind = str(rng.choice(list(fractions), p=list(fractions.values())))
     fluxes = NON_LENSES[kind](canvas, rng, deflector)
@@ -172,7 +156,7 @@ def paint_scene(
 ) -> Scene:
     """A lens (label 1) or a non-lens (label 0) with its environment, light only.
 
-    fractions : of the kinds of non-lens, as `checked_fractions` returns them
+    fractions : of the kinds of non-lens, summing to 1
     magnitude_max, arc_magnitude : of the survey, as `draw_deflector` takes them
     """
     deflector = draw_deflector(rng, magnitude_max=magnitude_max, arc_magnitude=arc_magnitude)
