@@ -93,9 +93,9 @@ def make_shards(folder: Path, records: list[Metadata], seed: int = 1, **options:
     ]
     splits = str(folder / "splits.parquet")
     metadata = [name for _, name in chunks]
-    search = bool(options.pop("search", False))
+    kind = {name: bool(options.pop(name, False)) for name in ("search", "held_out")}
     config = SplitConfig(folds=options.pop("folds", None))
-    make_splits(metadata=metadata, config=config, seed=seed, out=splits, search=search)
+    make_splits(metadata=metadata, config=config, seed=seed, out=splits, **kind)
     index = str(folder / "index.json")
     values: dict = {
         "quality_threshold": 0.7,

@@ -162,3 +162,44 @@ def test_a_model_overrides_only_what_it_names():
     assert (merged.epochs, merged.batch_size) == (2, 8)
     with pytest.raises(ConfigError, match="epoch"):
         merged_training({"epoch": 5})
+
+
+def model_files(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+PARENT = """
+architecture: pinn_lens
+backbone: small
+parameters: {widths: [8, 8], feedback: true}
+loss_terms: {physics: {weight: 0.3}, shear: {weight: 0.01}}
+training: {epochs: 3, learning_rate: 0.01}
+"""
+
+
+def test_a_model_takes_from_its_base_what_it_does_not_name(tmp_path):
+    child = "base: parent\nparameters: {feedback: false}\nloss_terms: {shear: null}\n"
+    folder = model_files(tmp_path, parent=PARENT, child=child + "training: {epochs: 5}\n")
+    found = load_model_config(folder / "child.yaml")
+    assert found.parameters == {"widths": [8, 8], "feedback": False}
+    assert set(found.loss_terms) == {"physics"}
+    assert found.training == {"epochs": 5, "learning_rate": 0.01}
+    assert found.architecture == "pinn_lens"
+    assert found.pretrained
+
+
+def test_a_base_that_is_missing_or_its_own_is_refused(tmp_path):
+    folder = model_files(tmp_path, lost="base: nobody", a="base: b", b="base: a")
+    with pytest.raises(ConfigError, match=r"nobody.yaml, the base of lost: no such model"):
+        load_model_config(folder / "lost.yaml")
+    with pytest.raises(ConfigError, match=r"a -> b -> a goes in a circle"):
+        load_model_config(folder / "a.yaml")
+
+
+def test_only_models_of_the_experiment_are_fused():
+    values = values_of()
+    values["experiments"]["ground"]["members"] = ["resnet18", "alexnet"]
+    with pytest.raises(ConfigError, match=r"members: alexnet not among the models"):
+        parse_config(values)

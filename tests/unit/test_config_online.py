@@ -58,6 +58,28 @@ def test_sources_that_cannot_be_are_refused(source, problem):
         check(with_online(sources=[source]))
 
 
+@pytest.mark.parametrize("model", ["gat_lens", "color_aware_lens_narrow"])
+def test_models_that_read_segments_are_refused_beside_online_lenses(model):
+    values = with_online()
+    values["experiments"]["ground"]["models"] = ["resnet18", model]
+    values["segments"] = {"enabled": True}
+    with pytest.raises(ConfigError, match=rf"experiments.ground.models: {model} .*made online"):
+        check(values)
+    values["experiments"]["ground"]["online"] = None
+    check(values)
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_models_that_read_segments_are_refused_where_none_are_made(online):
+    values = with_online()
+    if not online:
+        values["experiments"]["ground"]["online"] = None
+    values["experiments"]["ground"]["models"] = ["gat_lens"]
+    values["segments"] = {"enabled": False}
+    with pytest.raises(ConfigError, match=r"segments.enabled: false, but experiments.ground"):
+        check(values)
+
+
 @pytest.mark.parametrize(
     "key, value", [("share", 0.0), ("share", 1.0), ("lens_fraction", 1.0), ("snr_min", 0.0)]
 )

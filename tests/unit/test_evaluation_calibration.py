@@ -1,16 +1,14 @@
-"""Calibration, ensembles, prevalence and candidate lists."""
+"""Calibration, ensembles and prevalence."""
 
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from astropy.table import Table
 from evaluation_tables import prediction_table, written
 from scipy.special import expit
 
 from lenshunt.evaluation import (
-    CANDIDATE_COLUMNS,
     apply_calibration,
     calibrate,
     expected_calibration_error,
@@ -18,7 +16,6 @@ from lenshunt.evaluation import (
     fuse,
     prevalence_shift,
     purity_table,
-    rank_candidates,
     threshold_for_purity,
 )
 from lenshunt.evaluation.calibration import METHODS, apply_parameters
@@ -246,51 +243,3 @@ def test_purity_at_prevalence_is_what_a_sky_of_that_prevalence_gives():
     assert bool(row["resolved"])
     assert threshold_for_purity(table, 0.4) == 0.0  # twenty more lenses, no false positive
     assert np.isnan(threshold_for_purity(table, 0.9))
-
-
-def ranked(folder, prevalence=1e-3):
-    table = pd.concat(
-        [
-            prediction_table(400, score_seed=3),
-            prediction_table(30, dataset="field", source="unlabelled", split="search"),
-        ],
-        ignore_index=True,
-    )
-    run_calibrate(table, folder)
-    rank_candidates(
-        predictions=str(folder / "p-cal.parquet"),
-        parameters=str(folder / "p.json"),
-        prevalence=prevalence,
-        out_ecsv=str(folder / "c.ecsv"),
-        out_parquet=str(folder / "c.parquet"),
-    )
-    return pd.read_parquet(folder / "c.parquet")
-
-
-def test_candidates_are_all_scanned_objects_ranked_at_the_prevalence(tmp_path):
-    candidates = ranked(tmp_path)
-    assert tuple(candidates.columns) == CANDIDATE_COLUMNS
-    assert len(candidates) == 30
-    assert candidates["probability"].is_monotonic_decreasing
-    assert (candidates["probability"] < candidates["probability_calibrated"]).all()
-
-
-def test_the_candidate_list_carries_units_and_its_prevalence(tmp_path):
-    candidates = ranked(tmp_path)
-    table = Table.read(tmp_path / "c.ecsv", format="ascii.ecsv")
-    assert str(table["ra"].unit) == "deg"
-    assert str(table["magnitude_i"].unit) == "mag(AB)"
-    assert table.meta["prevalence"] == 1e-3
-    assert list(table["sample_id"]) == list(candidates["sample_id"])
-
-
-def test_candidates_without_a_search_set_are_an_error(tmp_path):
-    run_calibrate(prediction_table(40), tmp_path)
-    with pytest.raises(ValueError, match="no rows of split `search`"):
-        rank_candidates(
-            predictions=str(tmp_path / "p-cal.parquet"),
-            parameters=str(tmp_path / "p.json"),
-            prevalence=1e-3,
-            out_ecsv=str(tmp_path / "c.ecsv"),
-            out_parquet=str(tmp_path / "c.parquet"),
-        )

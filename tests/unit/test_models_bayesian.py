@@ -1,5 +1,7 @@
 """The Bayesian ensemble: its uncertainty means what it says, and depends on the object alone."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -133,3 +135,17 @@ def test_the_epistemic_part_grows_off_the_training_distribution():
     accuracy = ((inside.logit > 0) == (known["label"] > 0)).float().mean()
     assert accuracy > 0.9
     assert outside.auxiliary["epistemic"].mean() > 1.5 * inside.auxiliary["epistemic"].mean()
+
+
+def test_every_layer_has_draws_of_its_own(model):
+    masks = [
+        model.get_submodule(f"{member}_{layer}").masks
+        for member in ("resnet", "vit")
+        for layer in ("dropout", "readout")
+    ]
+    assert len(masks) == 4
+    for one, other in itertools.combinations(masks, 2):
+        width = min(one.shape[1], other.shape[1])
+        # alike as often as two coins that fall on one side four times in five: 0.68
+        alike = (one[:, :width] == other[:, :width]).float().mean().item()
+        assert alike < 0.68 + 4 * (0.68 * 0.32 / (len(one) * width)) ** 0.5

@@ -4,24 +4,54 @@ import numpy as np
 import pytest
 import torch
 from segment_models import built, group
-from segment_samples import BLUE, RED
+from segment_samples import BLUE, RED, packed, with_segments
 from test_models_inputs import conditioned
-from test_models_registry import toy_batch
+from test_models_registry import SMALL, toy_batch
 from torch.nn import functional
 
 from lenshunt.lensing import reddening_curve
-from lenshunt.models import CONDITIONS
+from lenshunt.models import CONDITIONS, color_aware_lens
 from lenshunt.models.color_aware_lens import ColorAwareLens, _at
 from lenshunt.models.lens_dust import LensDust
 
 
-def test_the_grouping_head_sees_the_image_where_its_segment_is():
+def test_a_map_is_read_bilinearly_and_beside_it_at_its_edge():
     features = torch.randn(2, 3, 8, 8)
-    place = torch.tensor([[[0.3, -0.9], [2.0, 1.1], [0.0, 0.0]]]).expand(2, -1, -1)
+    place = torch.tensor([[[3.3, 0.9], [-2.0, 5.1], [9.0, 7.0]]]).expand(2, -1, -1)
     expected = functional.grid_sample(
-        features, place[:, :, None] / 2.5, padding_mode="border", align_corners=False
+        features, place[:, :, None] / 3.5 - 1, padding_mode="border", align_corners=True
     )
-    torch.testing.assert_close(_at(features, place, 2.5), expected[..., 0].mT)
+    torch.testing.assert_close(_at(features, place), expected[..., 0].mT)
+
+
+@pytest.mark.parametrize("size", [64, 65])
+@pytest.mark.parametrize(("stem_stride", "stem_pool"), [(2, True), (2, False), (1, False)])
+def test_what_the_grouping_head_sees_of_the_image_lies_around_its_segment(
+    size, stem_stride, stem_pool, monkeypatch
+):
+    torch.manual_seed(0)
+    shape = {**SMALL["color_aware_lens"], "stem_stride": stem_stride, "stem_pool": stem_pool}
+    # without residual channels, which see the opposite side of the image too
+    model = ColorAwareLens(conditioned(), False, **shape).eval()
+    column, row = 32, 36  # seen by the middle of one pixel of the map: its view is not blurred
+    place = (torch.tensor([column, row]) - (size - 1) / 2) * model.pixel_scale
+    batch = with_segments(toy_batch(12, size), packed(torch.ones(12, 1, 5), place.expand(12, 1, 2)))
+    read = []
+    monkeypatch.setattr(color_aware_lens, "_at", lambda *given: read.append(_at(*given)) or read[0])
+    batch["image"].requires_grad_()
+    model(batch)
+    (gradient,) = torch.autograd.grad(read[0][:, 1].square().sum(), batch["image"])
+    rows, columns = (gradient.abs().sum(dim=(0, 1)) > 0).nonzero(as_tuple=True)
+    assert (rows.min() + rows.max()).item() / 2 == row
+    assert (columns.min() + columns.max()).item() / 2 == column
+
+
+def test_without_feedback_nothing_is_there_that_does_not_learn():
+    model = built(ColorAwareLens, feedback=False)
+    batch = group([[BLUE, BLUE, RED], [RED, BLUE, BLUE]])
+    found = model(batch)
+    (found.logit.sum() + model.loss_terms(found, batch, ("colour",))["colour"].sum()).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
 def colour_loss(model: ColorAwareLens, batch: dict, member: torch.Tensor | None = None):

@@ -1,9 +1,11 @@
 """What `pinn_lens` is taught by and told: chi2, the source plane, loss terms, the correction."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from lens_systems import one_system
+from lens_systems import draw_systems, one_system
 from pinn_samples import (
     AT,
     GRID,
@@ -13,10 +15,13 @@ from pinn_samples import (
     fitted,
     lenses,
 )
+from scipy.ndimage import gaussian_filter
 from training_toy import alternating, toy_table
 
-from lenshunt.lensing import PixelGrid, chi2_gain, render
+from lenshunt.lensing import PixelGrid, RenderFailures, chi2_gain, render
 from lenshunt.lensing import render_batch as templates_of
+from lenshunt.lensing.simulator import columns_of, source_position
+from lenshunt.models.lens_fit import fit_lenses
 from lenshunt.models.lens_terms import (
     bright_places,
     lens_equation_term,
@@ -24,7 +29,7 @@ from lenshunt.models.lens_terms import (
     physics_term,
     simulated_term,
 )
-from lenshunt.models.potential_correction import _basis, deflection_of, mass_loss
+from lenshunt.models.potential_correction import _basis, deflection_at, deflection_of, mass_loss
 from lenshunt.models.render_features import source_plane
 from lenshunt.training.classification import Classification
 
@@ -105,6 +110,19 @@ def test_the_images_of_a_point_source_are_found_where_they_are():
     assert y[0][weight[0] > 0].abs().max() < SCALE
 
 
+@pytest.mark.parametrize("smoothed_px", [0.0, 0.8, 1.2])
+def test_noise_is_not_taken_for_images_however_correlated(smoothed_px):
+    noise = np.random.default_rng(0).normal(size=(32, 5, 48, 48))
+    noise = gaussian_filter(noise, (0, 0, smoothed_px, smoothed_px), mode="wrap")
+    batch = batch_of(torch.tensor(noise / noise.std()).float())
+    batch["noise_corr"] = torch.full((32, 5), max(1.0, 4 * np.pi * smoothed_px**2))
+    params = torch.tensor(draw_systems(np.random.default_rng(1), 32)).float()
+    fit = fitted(params, batch)
+    found = fit.in_sigma_of_nine(batch["image"])
+    assert float(found[:, 1:-1, 1:-1].std()) == pytest.approx(1.0, abs=0.1)
+    assert (bright_places(fit, params, GRID)[2] > 0).float().mean() < 0.01
+
+
 def test_the_lens_equation_term_is_least_for_the_true_lens():
     values = []
     for theta_e in (0.9, 1.05, 1.2, 1.35, 1.5):
@@ -119,7 +137,10 @@ def test_the_lens_equation_term_is_least_for_the_true_lens():
 
 def test_magnification_is_that_of_an_isothermal_sphere():
     x = torch.tensor([[1.5, -0.9, 3.0]])
-    found = magnification(x, torch.zeros_like(x), one_system())
+    columns = columns_of(one_system(), dims=1)
+    found = magnification(
+        x, torch.zeros_like(x), lambda *at: torch.stack(source_position(*at, columns), dim=-1)
+    )
     torch.testing.assert_close(found, 1 / (1 - 1.2 / x.abs()), rtol=1e-2, atol=0)
 
 
@@ -153,6 +174,33 @@ def test_a_correction_deflects_by_the_gradient_of_its_potential():
     torch.testing.assert_close(found[:, 1, 1:-1], along_y, atol=2e-3, rtol=0.02)
     # nothing happens at the edge of the image
     assert found[..., 0].abs().max() < 1e-3
+
+
+def test_the_images_of_a_corrected_lens_come_from_one_source_by_its_correction():
+    params = one_system(source_x=0.3, source_y=0.01, source_radius=0.03, lens_radius=0.3)
+    nodes = torch.zeros(1, 5, 5)
+    nodes[0, 3, 3] = -0.6
+    more = deflection_of(nodes, GRID)
+    templates = templates_of(params, GRID, PSF, more)[:, 0]
+    light = torch.einsum("bcyx,c->byx", templates, torch.tensor([500.0, 300.0]))
+    batch = batch_of(light[:, None].expand(1, 5, -1, -1))
+    fit = fit_lenses(params, batch, torch.ones(5), GRID, PSF, 19, RenderFailures(), more)
+    term = partial(lens_equation_term, torch.zeros(1), params, fit, GRID)
+    assert (bright_places(fit, params, GRID)[2] > 0).sum() >= 2
+    assert 5 * term(nodes) < term()
+    nodes.requires_grad_()
+    term(nodes).sum().backward()
+    assert nodes.grad.norm() > 0
+
+
+def test_a_correction_deflects_a_ray_as_it_does_the_pixel_there():
+    torch.manual_seed(3)
+    nodes = 0.05 * torch.randn(2, 5, 5)
+    x, y = PixelGrid(GRID.size_px, SCALE, 1).rays()
+    whole = deflection_of(nodes, PixelGrid(GRID.size_px, SCALE, 1))
+    at_x, at_y = (axis.expand(2, 48, 48).flatten(1) for axis in (x, y))
+    found = torch.stack(deflection_at(nodes, at_x, at_y, GRID), dim=1)
+    torch.testing.assert_close(found, whole.flatten(2), atol=1e-6, rtol=1e-4)
 
 
 def test_a_correction_moves_the_arcs_and_none_leaves_them():

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from segment_samples import random_segments
 from test_models_inputs import conditioned
 
-from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.config import ModelConfig, TrainingConfig, load_model_config
 from lenshunt.models import (
     CONDITIONS,
     REGISTRY,
@@ -174,7 +173,7 @@ def test_the_standard_depths_have_the_published_sizes():
 
 @pytest.mark.parametrize("path", MODEL_FILES, ids=lambda path: path.stem)
 def test_the_model_files_build_and_their_training_keys_exist(path: Path):
-    config = ModelConfig(**yaml.safe_load(path.read_text()))
+    config = load_model_config(path)
     with torch.device("meta"):
         build_model(config, conditioned(size_px=64))
     TrainingConfig(**config.training)

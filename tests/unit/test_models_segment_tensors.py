@@ -29,7 +29,7 @@ def test_every_column_has_its_name():
     found, packed = packed_segments()
     named = unpack_segments(packed)
     assert named.there.tolist() == [[True, True, False], [False] * 3]
-    for name in ("flux", "variance", "area", "snr", "psf_likeness", "point_like"):
+    for name in ("flux", "variance", "area", "snr", "psf_likeness"):
         assert np.array_equal(getattr(named, name).numpy(), getattr(found, name)), name
     assert named.position[0, 0].tolist() == [1.5, -2.0]
     assert torch.isinf(named.variance[0, 0, 4])

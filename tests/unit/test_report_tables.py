@@ -17,13 +17,21 @@ def test_what_a_pretraining_reports_is_shown(tmp_path):
     galaxies = toy_table(np.full(30, -1))
     learned = regression_report(galaxies, target_table(galaxies).astype(float))
     path = str(tmp_path / "resnet18.json")
+    views = {"retrieval_top1": 0.5, "alignment": 0.25, "uniformity": -2.0}
+    learned["contrastive"] = {"n": 30, "projection": views, "features": views}
     write_report(path, {"backbone": "resnet18", "epoch": 3, **learned})
-    row = tables.pretraining_table({"galaxies/resnet18": path}).iloc[0]
+    alone = str(tmp_path / "alone.json")
+    write_report(alone, {"backbone": "vit", "epoch": 3, **learned, "contrastive": {}})
+    table = tables.pretraining_table({"galaxies/resnet18": path, "galaxies/vit": alone})
+    row = table.iloc[0]
+    shown = ["retrieval top-1", "alignment", "uniformity"]
+    assert row[shown].tolist() == ["0.500", "0.250", "-2.000"]
+    assert table.iloc[1][shown].tolist() == ["-", "-", "-"]
     assert (row["backbone"], row["test galaxies"]) == ("galaxies/resnet18", 30)
     assert (row["sigma_NMAD"], row["R^2 redshift"]) == ("0.000", "1.000")
     # The toy galaxies all have one axis ratio: no spread to explain.
     assert row["R^2 axis_ratio"] == "-"
-    assert [f"R^2 {name}" for name in TARGETS] == list(row.index[5:])
+    assert [f"R^2 {name}" for name in TARGETS] == list(row.index[5:-3])
 
 
 @pytest.mark.parametrize("lens_fraction, shown", [(0.5, "["), (1.0, "undefined")])

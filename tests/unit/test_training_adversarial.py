@@ -102,9 +102,17 @@ def test_modes_come_back_after_an_error(trained):
 
 def test_only_the_configured_share_is_attacked(trained):
     batch = toy_batch()
-    image = attacked(trained, TASK.losses, batch, Adversarial(share=0.25))["image"]
-    changed = (image.nan_to_num() != batch["image"].nan_to_num()).flatten(1).any(dim=1)
-    assert changed.tolist() == [True] * 6 + [False] * 18
+    torch.manual_seed(2)
+    times = torch.zeros(24)
+    for _ in range(40):
+        image = attacked(trained, TASK.losses, batch, Adversarial(steps=1, share=0.25))["image"]
+        changed = (image.nan_to_num() != batch["image"].nan_to_num()).flatten(1).any(dim=1)
+        assert changed.sum() == 6
+        times += changed
+    # Online samples are the last of a batch, and must be attacked as often as the others: 10
+    # times of 40 each, give or take 2.7.
+    assert times.min() >= 2
+    assert times[12:].sum() == pytest.approx(120, abs=30)
     assert attacked(trained, TASK.losses, batch, Adversarial(share=0.0)) is batch
 
 
@@ -174,12 +182,17 @@ def test_the_gradient_in_the_image_is_a_finite_difference(trained):
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(batch["image"].shape, generator=generator).double()
 
+    # in float64, as `Prediction.features` are not
+    found: list[torch.Tensor] = []
+    model.heads.register_forward_pre_hook(lambda _, given: found.append(given[0]))
+
     def total(image: torch.Tensor) -> torch.Tensor:
-        return model({**batch, "image": image}).features.double().sum()
+        model({**batch, "image": image})
+        return found.pop().sum()
 
     image = batch["image"].nan_to_num().requires_grad_()
     (gradient,) = torch.autograd.grad(total(image), image)
-    step = 1e-4  # few of the network's kinks lie within
+    step = 1e-7  # none of the network's kinks lies within, but for bad luck
     with torch.no_grad():
         difference = (total(image + step * direction) - total(image - step * direction)) / 2 / step
     assert float((gradient * direction).sum()) == pytest.approx(float(difference), rel=0.01)

@@ -2,10 +2,12 @@
 
 import gc
 import logging
+import re
 import signal
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -207,3 +209,54 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path):
         # The history has the training loss of the first process alone.
         tolerance = 0.3 if column == "train_loss" else 1e-4
         np.testing.assert_allclose(*(s[column] for s in scores), rtol=tolerance)
+
+
+class Torn(torch.autograd.Function):
+    """The same values, and a gradient that is not finite where `bad`."""
+
+    @staticmethod
+    def forward(context, values, bad):
+        context.save_for_backward(bad)
+        return values.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        (bad,) = context.saved_tensors
+        return torch.where(bad, torch.nan, gradient), None
+
+
+def test_a_gradient_that_is_not_finite_names_the_samples_of_its_step(
+    toy,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    losses, steps = Classification.losses, []
+
+    def torn(self, prediction, batch):
+        found = losses(self, prediction, batch)
+        if prediction.logit.requires_grad:
+            steps.append(batch["row"].tolist())
+            found = Torn.apply(found, batch["row"] == 7)
+        return found
+
+    monkeypatch.setattr(Classification, "losses", torn)
+    with pytest.raises(FloatingPointError, match="its gradient is not") as caught:
+        run(tmp_path, batch_size=4, accumulate_batches=2)
+    named = set(re.findall(r"train-\d+", str(caught.value)))
+    # The two batches of the step, and no later one that the broken weights would spoil.
+    assert 7 in steps[-1] + steps[-2]
+    assert named == {f"train-{row}" for row in steps[-1] + steps[-2]}
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_model_some_of_whose_weights_are_in_no_loss(tmp_path):
+    survey = ToySurvey(train=alternating(16), val_select=alternating(8))
+    fitting = PlainFitting(
+        build_model(small("pinn_lens"), replace(conditioned(), psf_fwhm_arcsec=0.8)),
+        Classification(survey.parts["val_select"][0]),
+        TrainingConfig(epochs=1, batch_size=4, devices=2, precision="32"),
+        4,
+        partial(RankLoader, survey.parts["train"], 4),
+        partial(RankLoader, survey.parts["val_select"], 4),
+    )
+    assert fit(fitting, tmp_path, "f")["epoch"] == 0

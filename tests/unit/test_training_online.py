@@ -13,6 +13,8 @@ from test_models_registry import small
 from lenshunt import dataset
 from lenshunt.models import CONDITIONS
 from lenshunt.training import load_checkpoint, online, train
+from lenshunt.training.classification import Classification
+from lenshunt.training.loading import EpochBatches
 from lenshunt.training.mixed import open_mixed
 from lenshunt.training.online import prepare_online
 from lenshunt.training.train import open_loader
@@ -93,6 +95,24 @@ def test_the_table_says_of_every_row_what_the_batch_holds(survey, data, referenc
         assert (online["label_source"] == sources).all()
         assert online["sample_id"].str.endswith(("-host", "-lens")).all()
         assert not table["sample_id"].duplicated().any()
+
+
+def test_online_lenses_bring_their_own_einstein_radii(survey, data, reference):
+    loader = opened(survey, data)
+    columns = Classification(loader.table.iloc[:0]).columns(loader.table)
+    truth = columns["theta_e"]
+    seen = []
+    for batch in EpochBatches(loader, columns, lambda: 3):
+        theta_e, rows = batch["theta_e"].numpy(), batch["row"].numpy()
+        online = (loader.table["dataset"].iloc[rows] == "online").to_numpy()
+        lens = batch["label"].numpy() == 1
+        np.testing.assert_array_equal(theta_e[~online], truth[rows[~online]])
+        assert np.isfinite(theta_e[online & lens]).all()
+        assert np.isnan(theta_e[online & ~lens]).all()
+        seen.append(theta_e[online & lens])
+    seen = np.concatenate(seen)
+    assert ((seen > 0.1) & (seen < 5.0)).all()
+    assert len(np.unique(seen)) > 5
 
 
 def test_arcs_brighten_the_conditions_that_the_model_is_given(survey, data, reference):

@@ -200,6 +200,8 @@ def test_a_training_takes_the_batch_of_its_grid_for_its_own_effective_batch(tmp_
     path.write_text(json.dumps({"precision": "bf16", "grids": grids}))
     found = with_probed_batch(AUTO, str(path), "a")
     assert (found.samples_per_batch, found.accumulate_batches) == (48, 2)
+    found = with_probed_batch(AUTO, str(path), "a", views=2)
+    assert (found.samples_per_batch, found.accumulate_batches) == (24, 4)
     two = AUTO.model_copy(update={"devices": 2})
     found = with_probed_batch(two, str(path), "b")
     assert (found.samples_per_batch, found.accumulate_batches) == (6, 8)

@@ -12,7 +12,7 @@ from test_models_registry import small
 from training_toy import ToySurvey, alternating, toy_table
 
 from lenshunt import dataset
-from lenshunt.config import TrainingConfig
+from lenshunt.config import Contrastive, TrainingConfig
 from lenshunt.figures.training import draw_training_curves
 from lenshunt.records import COLUMNS
 from lenshunt.training import fit as fit_room
@@ -270,6 +270,7 @@ def test_pretraining_reports_and_its_backbone_starts_a_training(toy, tmp_path):
         **paths(tmp_path, "pre"),
         model=small("film_resnet"),
         training=TrainingConfig(epochs=2, **QUICK),
+        contrastive=Contrastive(),
         seed=1,
         report=str(tmp_path / "report.json"),
         threads=1,

@@ -15,6 +15,7 @@ dataset      splits, exclusion lists, shards, streaming loader
 models       the registry and one file per architecture
 training     Lightning module, losses, augmentations, callbacks, prediction
 evaluation   Bologna metrics, calibration, ensembles
+evidence     what each architecture promises, measured on its trained models
 cluster      lens-model files, overlay numbers
 figures      one function per figure
 report       the summary page and its tables
@@ -37,6 +38,7 @@ ROOMS = (
     "models",
     "training",
     "evaluation",
+    "evidence",
     "cluster",
     "figures",
     "report",

@@ -54,7 +54,7 @@ def _models(arguments: argparse.Namespace) -> None:
     from lenshunt.training.probe import example_batch, example_normalisation
 
     grid = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=arguments.size_px)
-    head = f"{'model':28s}{'architecture':20s}{'parameters':>12s}{'GFLOP':>8s}  reads"
+    head = f"{'model':44s}{'architecture':20s}{'parameters':>12s}{'GFLOP':>8s}  reads"
     print(head)
     print(
         f"GFLOP: forward pass of one image of {grid.size_px} px; training takes about 3 times that"
@@ -66,7 +66,7 @@ def _models(arguments: argparse.Namespace) -> None:
             example_normalisation(grid),
             example_batch(1, grid, segments=8),
         )
-        line = f"{found.name:28s}{found.architecture:20s}{found.parameters / 1e6:10.2f} M"
+        line = f"{found.name:44s}{found.architecture:20s}{found.parameters / 1e6:10.2f} M"
         print(f"{line}{found.gflop:8.2f}  {', '.join(found.reads)}")
         terms = f"loss terms: {', '.join(found.terms)}" if found.terms else ""
         for text in (found.description, found.reference, terms):

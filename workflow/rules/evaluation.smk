@@ -27,7 +27,10 @@ rule calibrate:
 
 rule fuse:
     input:
-        predictions=lambda w: run_paths("calibrated", w.experiment, ".parquet").values(),
+        predictions=lambda w: [
+            f"{R}/calibrated/{w.experiment}/{model}-{seed}.parquet"
+            for model, seed in fused(w.experiment)
+        ],
     output:
         predictions=f"{R}/fused/{{experiment}}.parquet",
         parameters=f"{R}/fused/{{experiment}}.json",

@@ -36,7 +36,7 @@ READ = [name for name in CONFIG.datasets if name not in INJECTED]
 def dataset_values(name):
     """What the records of a data set depend on, as plain values."""
     return CONFIG.datasets[name].model_dump(
-        exclude={"grids", "made_by", "rejected_fraction_max"}
+        exclude={"grids", "made_by", "held_out", "rejected_fraction_max"}
     )
 
 
@@ -130,6 +130,12 @@ def trained(experiment):
     return [(model, seed) for model in section.models for seed in section.seeds]
 
 
+def fused(experiment):
+    """Those pairs of model and seed that are fused."""
+    members = CONFIG.experiments[experiment].members
+    return [pair for pair in trained(experiment) if not members or pair[0] in members]
+
+
 def run_paths(kind, experiment, suffix):
     """Label -> path of one product of every model and seed of an experiment."""
     return {
@@ -143,17 +149,18 @@ def training_values(*layers):
 
 
 def model_of_backbone(backbone):
-    """The first model, by name, of a backbone family: it stands for the family's architecture."""
-    return next(
-        MODELS[name] for name in sorted(MODELS) if MODELS[name].backbone == backbone
-    )
+    """The model that stands for a backbone family's architecture: its namesake where that is
+    used, else the first by name."""
+    family = sorted(name for name in MODELS if MODELS[name].backbone == backbone)
+    return backbone if backbone in family else family[0]
 
 
 def pretrained_input(wildcards):
     """The checkpoint that a model starts from, where its experiment names a pretraining."""
     name = CONFIG.experiments[wildcards.experiment].pretraining
-    backbone = MODELS[wildcards.model].backbone
-    return [f"{R}/pretraining/{name}/{backbone}.ckpt"] if name else []
+    model = MODELS[wildcards.model]
+    wanted = name and model.pretrained
+    return [f"{R}/pretraining/{name}/{model.backbone}.ckpt"] if wanted else []
 
 
 def scored_paths(experiment):
@@ -178,6 +185,12 @@ def experiment_folds(name):
         dataset: [CONFIG.experiments[name].fold]
         for dataset in [*experiment_datasets(name), *online_hosts(name)]
     }
+
+
+def contrastive_section(name):
+    """The contrastive part of a pretraining, or none."""
+    section = CONFIG.pretraining[name].contrastive
+    return section.model_dump() if section else None
 
 
 def pretraining_folds(name):
@@ -272,6 +285,7 @@ def pretraining_reports():
         for e in CONFIG.experiments.values()
         if e.pretraining
         for model in e.models
+        if MODELS[model].pretrained
     }
 
 

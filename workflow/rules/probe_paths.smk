@@ -29,5 +29,4 @@ def probed(model, training):
 def probed_for_backbone(wildcards):
     """The probe of the model that stands for a backbone family in its pretraining."""
     section = CONFIG.pretraining[wildcards.pretraining].training
-    model = min(n for n in MODELS if MODELS[n].backbone == wildcards.backbone)
-    return probed(model, training_values(section))
+    return probed(model_of_backbone(wildcards.backbone), training_values(section))

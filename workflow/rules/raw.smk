@@ -5,7 +5,9 @@ DOWNLOADS = {source.path: source for source in load_sources()}
 MADE_BY = {dataset.made_by for dataset in CONFIG.datasets.values()}
 
 if "demo" in MADE_BY:
-    from lenshunt.simulate import DEMO_KINDS, demo_files
+    from lenshunt.simulate import demo_files, demo_kinds
+
+    DEMO_KINDS = demo_kinds(CONFIG.demo)
 else:
     DEMO_KINDS = ()
 
@@ -29,7 +31,10 @@ for kind in DEMO_KINDS:
             runtime=minutes(30),
         params:
             kind=kind,
-            demo=CONFIG.demo.model_dump(),
+            # A test set that is asked for, or grows, leaves the other kinds as they are.
+            demo=CONFIG.demo.model_dump(
+                exclude=set() if kind == "bologna_test" else {"bologna_test"}
+            ),
             seed=SEED,
             code=code("simulate"),
         message:

@@ -70,6 +70,7 @@ SUMMARISED = {
     "indexes": {pair: shard_index(*pair) for pair in made_grids()},
     "psf": {pair: "{2}/psf/{1}/{0}.csv".format(*pair, R) for pair in made_grids()},
     "metrics": {name: f"{R}/tables/metrics/{name}.csv" for name in CONFIG.experiments},
+    "comparisons": {name: f"{R}/tables/comparisons/{name}.csv" for name in COMPARED},
     "calibrations": calibration_parameters(),
     "exclusions": {
         name: f"{R}/exclusions/{name}.parquet" for name in CONFIG.experiments

@@ -48,7 +48,7 @@ use rule fuse as fuse_search with:
     input:
         predictions=lambda w: [
             f"{R}/search/{w.search}/calibrated/{model}-{seed}.parquet"
-            for model, seed in trained(CONFIG.search[w.search].experiment)
+            for model, seed in fused(CONFIG.search[w.search].experiment)
         ],
         fitted=search_model("fused/{experiment}.json"),
     output:

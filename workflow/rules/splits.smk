@@ -27,6 +27,7 @@ rule splits:
     params:
         splits=CONFIG.splits.model_dump(),
         search=lambda wildcards: CONFIG.datasets[wildcards.dataset].role == "search",
+        held_out=lambda wildcards: CONFIG.datasets[wildcards.dataset].held_out,
         seed=SEED,
         code=code("dataset"),
     message:

@@ -25,8 +25,10 @@ rule pretrain:
         runtime=minutes(12 * 60),
         gpu=1,
     params:
-        model=lambda w: model_of_backbone(w.backbone).model_dump(),
+        model=lambda w: MODELS[model_of_backbone(w.backbone)].model_dump(),
         training=lambda w: training_values(CONFIG.pretraining[w.pretraining].training),
+        contrastive=lambda w: contrastive_section(w.pretraining),
+        grid=lambda w: CONFIG.grids[CONFIG.pretraining[w.pretraining].grid].model_dump(),
         grid_name=lambda w: CONFIG.pretraining[w.pretraining].grid,
         seed=SEED,
         code=code("training"),

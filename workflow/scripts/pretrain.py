@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.config import Contrastive, Grid, ModelConfig, TrainingConfig
 from lenshunt.provenance import logged_to
 from lenshunt.training import pretrain, with_probed_batch
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
+
+CONTRASTIVE = snakemake.params.contrastive
 
 with logged_to(snakemake.log[0]):
     pretrain(
@@ -18,7 +20,10 @@ with logged_to(snakemake.log[0]):
             TrainingConfig(**snakemake.params.training),
             next(iter(snakemake.input.get("probe", [])), None),
             snakemake.params.grid_name,
+            views=2 if CONTRASTIVE else 1,
         ),
+        contrastive=Contrastive(**CONTRASTIVE) if CONTRASTIVE else None,
+        grid=Grid(**snakemake.params.grid),
         seed=snakemake.params.seed,
         threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,

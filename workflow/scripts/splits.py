@@ -15,5 +15,6 @@ with logged_to(snakemake.log[0]):
         config=SplitConfig(**snakemake.params.splits),
         seed=snakemake.params.seed,
         search=snakemake.params.search,
+        held_out=snakemake.params.held_out,
         out=snakemake.output[0],
     )

@@ -1,6 +1,7 @@
 """The typed definition of every configuration file: what a key means, its default, its bounds."""
 
 from lenshunt.config.checks import check_config, models_used
+from lenshunt.config.comparisons import FUSED_LABEL, Comparison
 from lenshunt.config.cutouts import VoteColumns
 from lenshunt.config.datasets import (
     Bologna2Dataset,
@@ -17,7 +18,7 @@ from lenshunt.config.datasets import (
     RelicsDataset,
     StampsDataset,
 )
-from lenshunt.config.demo import Demo, Impostors
+from lenshunt.config.demo import ClassCounts, Demo, Impostors
 from lenshunt.config.load import (
     ConfigError,
     dataset_from,
@@ -27,6 +28,7 @@ from lenshunt.config.load import (
 )
 from lenshunt.config.models import Adversarial, Architecture, LossTerm, ModelConfig, TrainingConfig
 from lenshunt.config.online import Online
+from lenshunt.config.pretraining import Contrastive, Pretraining
 from lenshunt.config.root import (
     Calipers,
     Cluster,
@@ -36,7 +38,6 @@ from lenshunt.config.root import (
     KnownLensRadii,
     MassModel,
     MatchNegatives,
-    Pretraining,
     QualityConfig,
     Search,
     SegmentsConfig,
@@ -44,15 +45,19 @@ from lenshunt.config.root import (
 )
 
 __all__ = [
+    "FUSED_LABEL",
     "Adversarial",
     "Architecture",
     "Bologna2Dataset",
     "BolognaDataset",
     "Calipers",
     "CastlesDataset",
+    "ClassCounts",
     "Cluster",
+    "Comparison",
     "Config",
     "ConfigError",
+    "Contrastive",
     "CutoutsDataset",
     "Dataset",
     "Demo",

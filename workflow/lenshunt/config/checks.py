@@ -3,8 +3,10 @@
 import re
 from collections.abc import Mapping
 
+from lenshunt.config.comparison_checks import check_comparisons
 from lenshunt.config.datasets import Dataset, RelicsDataset
 from lenshunt.config.field_checks import check_fields
+from lenshunt.config.held_out_checks import check_held_out
 from lenshunt.config.injection_checks import check_injection
 from lenshunt.config.load import ConfigError, merged_training
 from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
@@ -28,7 +30,9 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         *_scored_fields(config),
         *check_fields(config),
         *check_injection(config),
-        *check_online(config),
+        *check_online(config, models),
+        *check_comparisons(config),
+        *check_held_out(config),
         *_negatives(config),
         *_labels(config),
         *_folds(config),

@@ -24,6 +24,15 @@ class Impostors(Fractions):
     """Two early-type cores with a curved tidal tail."""
 
 
+class ClassCounts(Strict):
+    """How many objects of either class a data set has."""
+
+    lenses: int = Field(ge=1)
+    """Number of lenses."""
+    nonlenses: int = Field(ge=1)
+    """Number of non-lenses; a false-positive rate of 1e-3 is resolved from 20,000 on."""
+
+
 class Demo(Strict):
     """The synthetic survey of `make run`, written in the official raw formats."""
 
@@ -33,6 +42,10 @@ class Demo(Strict):
     """Number of GalaxiesML galaxies."""
     bologna_ground: int = Field(2000, ge=10)
     """Number of Bologna ground objects, half of them lenses."""
+    bologna_test: ClassCounts | None = None
+    """A second set like bologna_ground, of other objects, for a data set with `held_out: true`;
+    its labels are bologna_test/classifications.csv and its images bologna_test/Public, both below
+    `folder`. None writes none."""
     sdss: int = Field(300, ge=10)
     """Number of SDSS-like objects, for scores across surveys."""
     castles_systems: int = Field(30, ge=2)
@@ -48,5 +61,5 @@ class Demo(Strict):
         ring=0.10,
         merger=0.10,
     )
-    """Kinds of the non-lenses of bologna_ground and sdss. By default plain 0.20, companions 0.22,
-    alignment 0.12, single_image 0.12, spiral 0.14, ring 0.10, merger 0.10."""
+    """Kinds of the non-lenses of bologna_ground, bologna_test and sdss. By default plain 0.20,
+    companions 0.22, alignment 0.12, single_image 0.12, spiral 0.14, ring 0.10, merger 0.10."""

@@ -34,15 +34,35 @@ def parse_config(values: Mapping[str, Any], where: str = "config") -> Config:
 
 
 def load_model_config(path: Path | str) -> ModelConfig:
-    """One config/models/NAME.yaml. Raises ConfigError listing every bad key."""
+    """One config/models/NAME.yaml with what its `base` gives. Raises ConfigError, every bad key."""
     file = Path(path)
-    if not file.exists():
-        known = sorted(p.stem for p in file.parent.glob("*.yaml"))
-        raise ConfigError(f"{file}: no such model; config/models has {', '.join(known)}")
     try:
-        return ModelConfig(**yaml.safe_load(file.read_text()))
+        return ModelConfig(**_model_values(file, ()))
     except ValidationError as error:
         raise ConfigError(_sentences(error, str(file))) from None
+
+
+def _model_values(file: Path, users: tuple[str, ...]) -> dict[str, Any]:
+    """Values of a model's file laid over those of its base; users : the files that led here."""
+    if not file.exists():
+        known = sorted(p.stem for p in file.parent.glob("*.yaml"))
+        named = f", the base of {users[-1]}" if users else ""
+        raise ConfigError(f"{file}{named}: no such model; config/models has {', '.join(known)}")
+    values = yaml.safe_load(file.read_text())
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: expected keys with values, found {type(values).__name__}")
+    base = values.get("base")
+    if base is None:
+        return values
+    users = (*users, file.stem)
+    if base in users:
+        raise ConfigError(f"{file}: base: {' -> '.join((*users, base))} goes in a circle")
+    under = _model_values(file.with_name(f"{base}.yaml"), users)
+    merged = {**under, **values}
+    for key in ("parameters", "loss_terms", "training"):
+        merged[key] = {**under.get(key, {}), **values.get(key, {})}
+    merged["loss_terms"] = {k: v for k, v in merged["loss_terms"].items() if v is not None}
+    return merged
 
 
 def merged_training(*layers: Mapping[str, Any]) -> TrainingConfig:

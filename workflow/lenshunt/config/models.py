@@ -134,10 +134,16 @@ NEEDS_SEGMENTS: tuple[Architecture, ...] = ("gat_lens", "color_aware_lens")
 class ModelConfig(Strict):
     """One file config/models/NAME.yaml."""
 
+    base: str | None = None
+    """Model whose file gives every key that this one does not name, and the single entries of
+    `parameters`, `loss_terms` (null leaves one out) and `training`; for ablations."""
     architecture: Architecture
     """Class in the registry."""
     backbone: str
     """Backbone family; models of one family share a pretrained checkpoint."""
+    pretrained: bool = True
+    """Start from that checkpoint where the experiment names a pretraining; false starts from
+    random weights all the same."""
     residual_channels: bool = True
     """Add, per band, the image minus itself rotated by 180 degrees."""
     parameters: dict[str, int | float | str | bool | list[int]] = {}

@@ -1,12 +1,15 @@
 """Checks of lenses made while training against the data sets that they are made of."""
 
+from collections.abc import Mapping
+
 from lenshunt.config.injection_checks import LENSES_ONLY, source_problems
+from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
 from lenshunt.config.online import Online
 from lenshunt.config.root import Config, Experiment
 
 
-def check_online(config: Config) -> list[str]:
-    """What does not fit together, by key, with its remedy."""
+def check_online(config: Config, models: Mapping[str, ModelConfig]) -> list[str]:
+    """What does not fit together, by key, with its remedy. models : the files that are named"""
     problems: list[str] = []
     for name, experiment in config.experiments.items():
         if experiment.online is not None:
@@ -15,7 +18,21 @@ def check_online(config: Config) -> list[str]:
             problems += source_problems(
                 f"{key}.sources", experiment.online.sources, config.datasets
             )
+            problems += _without_segments(name, experiment, models)
     return problems
+
+
+def _without_segments(
+    name: str, experiment: Experiment, models: Mapping[str, ModelConfig]
+) -> list[str]:
+    """Models that read segments, which nothing has that is painted while it is loaded."""
+    return [
+        f"experiments.{name}.models: {model} (architecture {models[model].architecture}) reads "
+        f"segments, and samples made online have none; train {model} in an experiment without "
+        "`online`, or on a data set of reader injection"
+        for model in experiment.models
+        if model in models and models[model].architecture in NEEDS_SEGMENTS
+    ]
 
 
 def _hosts(config: Config, key: str, experiment: Experiment, online: Online) -> list[str]:

@@ -5,10 +5,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from lenshunt.config.base import Strict
+from lenshunt.config.comparisons import Comparison, with_baseline
 from lenshunt.config.datasets import Dataset
 from lenshunt.config.demo import Demo
 from lenshunt.config.models import TrainingConfig
 from lenshunt.config.online import Online
+from lenshunt.config.pretraining import Pretraining
 
 
 class Grid(Strict):
@@ -87,17 +89,6 @@ class SegmentsConfig(Strict):
     """Segments of less S/N, all bands together, are left out."""
 
 
-class Pretraining(Strict):
-    """Pretraining of backbones on unlabelled galaxies."""
-
-    grid: str
-    """Key of `grids`; experiments that use it are on the same grid."""
-    datasets: list[str] = Field(min_length=1)
-    """Data sets of role pretrain."""
-    training: dict[str, int | float | str | bool | None] = {}
-    """Keys of `training` that differ in pretraining."""
-
-
 class Calipers(Strict):
     """Largest difference of a negative from its lens host; none leaves a covariate out."""
 
@@ -151,18 +142,39 @@ class Experiment(Strict):
     """How the models' calibrated scores are fused: their plain mean, by Bayes' theorem with
     correlated members, or by logistic regression; auto takes the best on val_select. All are
     reported."""
+    members: list[str] = []
+    """Models that are fused, and that search; all of `models` where none is named."""
     match_negatives: MatchNegatives | None = None
     """Keep only negatives that match a lens host; none keeps all."""
     online: Online | None = None
     """Make a share of the training samples while training; none trains on the data sets alone."""
+    comparisons: dict[str, Comparison] = {}
+    """Pairs of models to compare on the test sets, by what the comparison tells (pretraining)."""
+    baseline: str | None = None
+    """One of `models`, with which every other one and `fused` are compared; none compares only
+    what `comparisons` lists."""
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
-        for key in ("train", "evaluate", "models", "seeds"):
+        for key in ("train", "evaluate", "models", "seeds", "members"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: an entry is listed twice in {values}")
         return self
+
+    @model_validator(mode="after")
+    def _members_are_models(self) -> Self:
+        others = [name for name in self.members if name not in self.models]
+        if others:
+            raise ValueError(
+                f"members: {', '.join(others)} not among the models; there are "
+                f"{', '.join(self.models)}"
+            )
+        return self
+
+    def compared(self) -> dict[str, Comparison]:
+        """All comparisons by name: those listed, then those with the baseline."""
+        return with_baseline(self.comparisons, self.models, self.baseline)
 
 
 class Search(Strict):

@@ -21,6 +21,9 @@ class DatasetSection(Strict):
     """Grids on which this data set is made; keys of `grids`."""
     chunks: int = Field(1, ge=1)
     """Number of parallel jobs per stage."""
+    held_out: bool = False
+    """Every object is for the test: nothing of it is trained on, selected with, or calibrated on.
+    For roles labelled and negatives; list it under `evaluate` of experiments alone."""
     rejected_fraction_max: float = Field(0.01, ge=0, le=1)
     """The run stops when more than this fraction of the raw objects cannot be read."""
     made_by: Literal["demo", "fetch"] | None = None

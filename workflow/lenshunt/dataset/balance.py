@@ -36,12 +36,15 @@ def balance_table(
     """
     targets = dict(zip(LEARNING_SPLITS, split_fractions(config or SplitConfig()), strict=True))
     table = read_chunks(metadata)
-    split = pd.read_parquet(splits, columns=["sample_id", "group", "split"])
+    split = pd.read_parquet(splits, columns=["sample_id", "group", "split", "stratum"])
     members = factor_table(table)[list(FACTORS)]
     members["sample_id"] = table["sample_id"].to_numpy()
     members = members.merge(split, on="sample_id", validate="one_to_one")
     if len(members) != len(table) or len(members) != len(split):
         raise ValueError(f"{splits}: not the samples of {', '.join(map(str, metadata))}")
+    if not members["stratum"].any():
+        # only searched, or held out: whole in its one split
+        targets = {}
     present = [name for name in SPLITS if (members["split"] == name).any()]
     rows = [row for name in present for row in _rows_of_split(members, name, targets)]
     order = {name: i for i, name in enumerate(("split", *FACTORS))}
@@ -55,7 +58,6 @@ def _rows_of_split(members: pd.DataFrame, split: str, targets: Mapping[str, floa
     """Rows of one split, for its size and for every factor."""
     here = members[members["split"] == split]
     n_all, n_here = members["group"].nunique(), here["group"].nunique()
-    # A data set that is only searched is whole in its one split.
     share, target = n_here / n_all, targets.get(split, 1.0)
     scatter = np.sqrt(target * (1 - target) / n_all)
     size = (len(here), n_here, share, target, share - target, scatter)

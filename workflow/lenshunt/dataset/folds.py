@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 #: Columns of a table of splits that say where a sample stands in cross-validation.
-#: fold : 0 .. folds - 1, or -1 where no folds were made (or the data set is only searched)
+#: fold : 0 .. folds - 1, or -1 where no folds were made, or where the data set is only searched
+#:     or held out for the test
 #: folds : number of folds, 0 without
 #: half : 0 or 1; when the fold validates, half 0 is val_select and half 1 is val_calibrate
 FOLD_COLUMNS = ("fold", "folds", "half")
@@ -32,8 +33,8 @@ def with_fold(table: pd.DataFrame, fold: int | None) -> pd.DataFrame:
 
     table : columns sample_id, split and FOLD_COLUMNS
     The fold itself is the test split, the next one validates (half 0 selects, half 1 calibrates),
-    the others train. A data set that is only searched stays so. Raises ValueError where the table
-    holds no such fold.
+    the others train. A data set that is only searched stays so, and so does one that is held out,
+    which has folds but is in none of them. Raises ValueError where the table holds no such fold.
     """
     if fold is None:
         return table
@@ -55,7 +56,8 @@ def with_fold(table: pd.DataFrame, fold: int | None) -> pd.DataFrame:
     validates = number == (fold + 1) % folds
     half = np.where(table["half"].to_numpy() == 0, "val_select", "val_calibrate")
     split = np.where(number == fold, "test", np.where(validates, half, "train"))
-    seen = pd.Series(split, index=table.index).where(learning, table["split"])
+    cut = learning & (number >= 0)
+    seen = pd.Series(split, index=table.index).where(cut, table["split"])
     return table.assign(split=seen.astype(table["split"].dtype))
 
 

@@ -50,11 +50,13 @@ def make_splits(
     seed: int,
     out: str,
     search: bool = False,
+    held_out: bool = False,
 ) -> None:
     """Write the split of every sample of one data set as Parquet with SPLIT_COLUMNS.
 
     metadata : Parquet tables of the data set's chunks
     search : the data set is only scored; every sample is in split `search`
+    held_out : every sample is in split `test`, in every fold too
     Objects of one system, or within config.match_radius_arcsec of each other, form a group and
     stay together. Where config.folds is set, the groups are also cut into folds, in the same order
     within the same strata. Raises ValueError naming a sample that occurs twice.
@@ -71,6 +73,10 @@ def make_splits(
     groups = groups.assign(**NO_FOLD)
     if search:
         groups["stratum"], groups["split"] = "", "search"
+    elif held_out:
+        # nothing is cut, hence no stratum; it is of no fold, of however many there are
+        groups["stratum"], groups["split"] = "", "test"
+        groups["folds"] = config.folds or 0
     else:
         groups["stratum"] = merge_rare_strata(groups[list(FACTORS)], config.min_stratum_groups)
         groups["split"] = assign_splits(groups, split_fractions(config), seed)

@@ -8,6 +8,7 @@ from lenshunt.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
+from lenshunt.evaluation.comparisons import COMPARISON_COLUMNS, compare
 from lenshunt.evaluation.curves import roc_points
 from lenshunt.evaluation.ensembles import FUSED, chosen_method, fuse, fusion_methods
 from lenshunt.evaluation.intervals import wilson_interval
@@ -21,9 +22,11 @@ from lenshunt.evaluation.published import published_scores
 from lenshunt.evaluation.ranking import CANDIDATE_COLUMNS, rank_candidates
 from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate, latex_table
 from lenshunt.evaluation.strata import POOLED, test_sets
+from lenshunt.evaluation.study import study_table
 
 __all__ = [
     "CANDIDATE_COLUMNS",
+    "COMPARISON_COLUMNS",
     "FNR_METRICS",
     "FUSED",
     "METRICS",
@@ -35,6 +38,7 @@ __all__ = [
     "calibrate",
     "calibration_numbers",
     "chosen_method",
+    "compare",
     "equal_mass_bins",
     "evaluate",
     "expected_calibration_error",
@@ -51,6 +55,7 @@ __all__ = [
     "read_parameters",
     "read_predictions",
     "roc_points",
+    "study_table",
     "test_sets",
     "threshold_for_purity",
     "wilson_interval",

@@ -65,7 +65,7 @@ def evaluate(
         for dataset, rows in test_sets(test).items():
             fusion = (fusions or {}).get(label)
             found = (
-                {(label, model): set_metrics(rows, bootstraps, _seed(seed, label, dataset))}
+                {(label, model): set_metrics(rows, bootstraps, part_seed(seed, label, dataset))}
                 if fusion is None
                 else _method_metrics(label, model, rows, fusion, bootstraps, seed, dataset)
             )
@@ -96,7 +96,9 @@ def _method_metrics(
             _without_scores(rows, note)
             if note
             else set_metrics(
-                rows.assign(logit_calibrated=rows[column]), bootstraps, _seed(seed, name, dataset)
+                rows.assign(logit_calibrated=rows[column]),
+                bootstraps,
+                part_seed(seed, name, dataset),
             )
         )
     chosen = chosen_method(fusion)
@@ -135,7 +137,7 @@ def set_metrics(test: pd.DataFrame, bootstraps: int, seed: int) -> pd.DataFrame:
             labels[rows],
             scores[rows],
             bootstraps=bootstraps,
-            seed=_seed(seed, stratum.name),
+            seed=part_seed(seed, stratum.name),
             sample_ids=ids[rows],
         )
         if stratum.name == "all" or stratum.name.startswith("flux_ratio="):
@@ -154,7 +156,7 @@ def _identity(table: pd.DataFrame) -> tuple[str, int]:
     return str(table["model"].iloc[0]), int(table["seed"].iloc[0])
 
 
-def _seed(seed: int, *names: str) -> int:
+def part_seed(seed: int, *names: str) -> int:
     """Seed of one part: does not depend on which other parts are evaluated."""
     return zlib.crc32("\0".join((str(seed), *names)).encode())
 
@@ -175,7 +177,7 @@ def latex_table(metrics: pd.DataFrame) -> str:
         by_name = rows.set_index("metric")
         counts = f"{int(rows['n_lens'].iloc[0])} / {int(rows['n_nonlens'].iloc[0])}"
         cells = [_latex_cell(by_name.loc[[name]].iloc[0]) for name in LATEX_METRICS]
-        lines.append(" & ".join([_tex(label), _tex(dataset), counts, *cells]) + r" \\")
+        lines.append(" & ".join([tex_text(label), tex_text(dataset), counts, *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -189,6 +191,6 @@ def _latex_cell(row: pd.Series) -> str:
     return f"${row['value']:.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$"
 
 
-def _tex(text: object) -> str:
+def tex_text(text: object) -> str:
     """Text with LaTeX's own characters escaped."""
     return "".join("\\" + c if c in "_%&#$" else c for c in str(text))

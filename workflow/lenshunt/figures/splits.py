@@ -39,19 +39,15 @@ def draw_split_balance(
     splits : by data set, the Parquet of `make_splits` and the metadata tables it was made from
     config : what the splits were made with
     table : columns dataset and those of `dataset.balance_table`
-    One row of panels per data set, one panel per factor; data sets that are only searched have no
-    splits to balance and are in the table alone.
+    One row of panels per data set, one panel per factor; data sets of one split (those that are
+    only searched, or held out for the test) have nothing to balance and are in the table alone.
     """
     balances = {
         name: balance_table(splits=path, metadata=metadata, config=config)
         for name, (path, metadata) in splits.items()
     }
     _write_table(balances, Path(table))
-    drawn = {
-        name: balance
-        for name, balance in balances.items()
-        if balance["split"].isin(LEARNING_SPLITS).any()
-    }
+    drawn = {name: balance for name, balance in balances.items() if balance["split"].nunique() > 1}
     with paper_style():
         save(_figure(drawn), out)
 

@@ -5,6 +5,7 @@ from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Predict
 from lenshunt.models.registry import (
     REGISTRY,
     architecture_of,
+    backbone_parameters,
     backbone_state,
     build_model,
     count_parameters,
@@ -20,6 +21,7 @@ __all__ = [
     "Normalisation",
     "Prediction",
     "architecture_of",
+    "backbone_parameters",
     "backbone_state",
     "build_model",
     "condition_table",

@@ -65,10 +65,10 @@ class BayesianEnsemble(LensNetwork):
             channels, normalisation.size_px, vit_width, vit_layers, vit_heads, 4.0, patch_px, 0.0
         )
         self.backbone = nn.ModuleDict({"resnet": resnet, "vit": vit})
-        self.resnet_dropout = SampledDropout(sizes[-2], dropout, self.draws)
-        self.resnet_readout = SampledDropout(sizes[-1], dropout, self.draws)
-        self.vit_dropout = SampledDropout(vit_width, dropout, self.draws)
-        self.vit_readout = SampledDropout(vit_width, dropout, self.draws)
+        self.resnet_dropout = SampledDropout(sizes[-2], dropout, self.draws, place=0)
+        self.resnet_readout = SampledDropout(sizes[-1], dropout, self.draws, place=1)
+        self.vit_dropout = SampledDropout(vit_width, dropout, self.draws, place=2)
+        self.vit_readout = SampledDropout(vit_width, dropout, self.draws, place=3)
         self.resnet_heads = Heads(sizes[-1], 0.0, auxiliary)
         self.vit_heads = Heads(vit_width, 0.0, auxiliary)
 

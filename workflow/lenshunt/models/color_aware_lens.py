@@ -67,6 +67,7 @@ class ColorAwareLens(LensNetwork):
         pooled = channels[-1]
         if self.reads_segments:
             self.pixel_scale = normalisation.pixel_scale_arcsec
+            self.stride = stem_stride * (2 if stem_pool else 1)
             self.dust = LensDust(normalisation)
             self.local, self.whole = (
                 # beside a segment's own numbers, which are of order 1
@@ -75,10 +76,10 @@ class ColorAwareLens(LensNetwork):
             )
             known = feature_count(len(normalisation.bands)) + 2 * group_width
             self.grouping = GroupingHead(known, group_width, group_heads)
-            self.nobody = nn.Parameter(torch.randn(group_width) * 0.1)
-            self.no_statistics = nn.Parameter(torch.randn(STATISTICS) * 0.1)
             self.feedback = feedback
             if feedback:
+                self.nobody = nn.Parameter(torch.randn(group_width) * 0.1)
+                self.no_statistics = nn.Parameter(torch.randn(STATISTICS) * 0.1)
                 self.told = nn.Sequential(
                     nn.Linear(group_width + STATISTICS, group_width), nn.SiLU(),
                     nn.Linear(group_width, group_width), nn.SiLU(),
@@ -105,19 +106,19 @@ class ColorAwareLens(LensNetwork):
         nodes = system_nodes(batch, self.pixel_scale)
         with torch.autocast(pooled.device.type, enabled=False):
             image = pooled.float()
-            half_side = 0.5 * self.pixel_scale * batch["image"].shape[-1]
-            local = self.local(_at(early.float(), nodes.position, half_side))
+            place = nodes.position / self.pixel_scale + (batch["image"].shape[-1] - 1) / 2
+            local = self.local(_at(early.float(), place / self.stride))
             member, told, auxiliary = self._group(nodes, local, image, self.dust(batch))
-        if self.feedback:
-            image = torch.cat([image, told], dim=1)
+            image = torch.cat([image, *told], dim=1)
         internals = {"membership": member[:, 1:], "psf_likeness": nodes.psf_likeness[:, 1:]}
         internals["flux"], internals["variance"] = nodes.flux[:, 1:], nodes.variance[:, 1:]
         return replace(self.heads(image), auxiliary=auxiliary, internals=internals)
 
     def _group(
         self, nodes: SystemNodes, local: torch.Tensor, image: torch.Tensor, reddening: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
-        """Memberships [b, node], what the classifier is told [b, group_width], and scores [b].
+    ) -> tuple[torch.Tensor, list[torch.Tensor], dict[str, torch.Tensor]]:
+        """Memberships [b, node], what the classifier is told (one [b, group_width], or nothing
+        without feedback), and scores [b].
 
         local : [b, node, group_width], of the map at each node; image : [b, feature]
         """
@@ -128,14 +129,15 @@ class ColorAwareLens(LensNetwork):
         alone = node_features(nodes, radius, self.input.band_sigma)
         hidden, member = self.grouping(torch.cat([alone, local, whole], dim=-1), between, nodes)
         group = group_statistics(nodes, member, radius, reddening)
-        # with no members the mean is a vector of its own, not a zero, and so are the statistics
         total = member.sum(dim=1, keepdim=True)
+        scores = {"colour_distance": group.distance, "group_members": total[:, 0].detach()}
+        if not self.feedback:
+            return member, [], scores
+        # with no members the mean is a vector of its own, not a zero, and so are the statistics
         mean = ((member[..., None] * hidden).sum(dim=1) + 0.1 * self.nobody) / (total + 0.1)
         some = nodes.segment.any(dim=1, keepdim=True)
         statistics = torch.where(some, group.statistics, self.no_statistics)
-        told = torch.cat([mean, statistics], dim=1)
-        scores = {"colour_distance": group.distance, "group_members": total[:, 0].detach()}
-        return member, self.told(told) if self.feedback else told, scores
+        return member, [self.told(torch.cat([mean, statistics], dim=1))], scores
 
     def loss_terms(
         self, prediction: Prediction, batch: Batch, names: tuple[str, ...]
@@ -151,15 +153,18 @@ class ColorAwareLens(LensNetwork):
         return dict.fromkeys(names, loss)
 
 
-def _at(features: torch.Tensor, position: torch.Tensor, half_side_arcsec: float) -> torch.Tensor:
-    """Bilinear values [b, node, channel] of a map [b, channel, y, x] at positions in arcsec.
+def _at(features: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Bilinear values [b, node, channel] of a map [b, channel, y, x] at places [b, node, 2] (x, y).
 
+    place : 0 at the middle of the first pixel of the map. Layers of odd kernels that are padded by
+        half of them, as those of a ResNet, see around pixel s i of the image at pixel i of a map of
+        stride s: not around the middle of the s pixels from there on.
     As a product with weights of rows and columns: the gradient of `grid_sample` is not
     deterministic on a GPU. Beside the map the value of its edge.
     """
     weights = []
-    for place, size in zip(position.unbind(-1), reversed(features.shape[2:]), strict=True):
-        pixel = ((place / half_side_arcsec + 1) * size / 2 - 0.5).clamp(0, size - 1)
-        distance = (torch.arange(size, device=place.device) - pixel[..., None]).abs()
+    for at, size in zip(place.unbind(-1), reversed(features.shape[2:]), strict=True):
+        pixel = at.clamp(0, size - 1)
+        distance = (torch.arange(size, device=at.device) - pixel[..., None]).abs()
         weights.append((1 - distance).clamp(min=0))
     return torch.einsum("bcyx,bnx,bny->bnc", features, *weights)

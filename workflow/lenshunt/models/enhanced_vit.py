@@ -21,13 +21,18 @@ class ArcTransformer(nn.Module):
     """
 
     def __init__(self, vit: Any, patch_px: int, pixel_scale_arcsec: float, arc_width: int) -> None:
+        """arc_width : of the network behind the bias of attention; 0 leaves attention plain."""
         super().__init__()
         self.vit = vit
         self.vit.embeddings.position_embeddings = None
         self.patch_px, self.patch_arcsec = patch_px, patch_px * pixel_scale_arcsec
         config = vit.config
         self.positions = PositionEncoder(config.hidden_size)
-        self.arc_bias = ArcBias(config.num_hidden_layers, config.num_attention_heads, arc_width)
+        self.arc_bias = (
+            ArcBias(config.num_hidden_layers, config.num_attention_heads, arc_width)
+            if arc_width
+            else None
+        )
 
     def forward(self, channels: torch.Tensor, context: torch.Tensor | None) -> torch.Tensor:
         """Patch tokens [b, n, width]; context : [b, width], added to the class token.
@@ -47,8 +52,11 @@ class ArcTransformer(nn.Module):
         if context is not None:
             first = first + context[:, None]
         hidden = embeddings.dropout(torch.cat([first, patches], dim=1))
-        for layer, bias in zip(self.vit.layers, self.arc_bias(pairs), strict=True):
-            hidden = layer(hidden, bias[None])
+        biases = [None] * len(self.vit.layers)
+        if self.arc_bias is not None:
+            biases = [bias[None] for bias in self.arc_bias(pairs)]
+        for layer, bias in zip(self.vit.layers, biases, strict=True):
+            hidden = layer(hidden, bias)
         return self.vit.layernorm(hidden)[:, 1:]
 
 

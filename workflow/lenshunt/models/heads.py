@@ -19,9 +19,12 @@ class Heads(nn.Module):
         self.auxiliary = nn.Linear(features, len(self.names)) if self.names else None
 
     def forward(self, features: torch.Tensor) -> Prediction:
-        dropped = self.dropout(features)
         auxiliary: dict[str, torch.Tensor] = {}
-        if self.auxiliary is not None:
-            values = self.auxiliary(dropped).float()
-            auxiliary = {name: values[:, i] for i, name in enumerate(self.names)}
-        return Prediction(self.logit(dropped).float()[:, 0], features.float(), None, auxiliary)
+        # Of the 8 bits of bfloat16 a logit would be one of few values, and scores would be ties.
+        with torch.autocast(features.device.type, enabled=False):
+            dropped = self.dropout(features).to(self.logit.weight.dtype)
+            logit = self.logit(dropped).float()[:, 0]
+            if self.auxiliary is not None:
+                values = self.auxiliary(dropped).float()
+                auxiliary = {name: values[:, i] for i, name in enumerate(self.names)}
+        return Prediction(logit, features.float(), None, auxiliary)

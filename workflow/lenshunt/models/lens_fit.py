@@ -1,5 +1,6 @@
 """How well predicted lenses explain their images: templates, fluxes, chi2, residuals."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,7 @@ class LensFit:
     dof : [b], degrees of freedom
     fluxes : [b, band, 2], lens and source; templates : [b, 1, 2, y, x]; both 0 where not good
     data, weight : [b, band, y, x], flux in units of `sigma` and inverse variance, 0 where unusable
+    noise_corr : [b, band], see `noise_correlation`
     """
 
     reduced: torch.Tensor
@@ -39,6 +41,7 @@ class LensFit:
     templates: torch.Tensor
     data: torch.Tensor
     weight: torch.Tensor
+    noise_corr: torch.Tensor
 
     def without_lens_light(self) -> torch.Tensor:
         """Data less the light of the lens galaxy, [b, band, y, x]; 0 where unusable."""
@@ -53,6 +56,21 @@ class LensFit:
         """S/N per pixel of `light` [b, band, y, x] with its bands added up: [b, y, x]."""
         bands = (self.weight > 0).sum(dim=1).clamp(min=1)
         return (light * self.weight.sqrt()).sum(dim=1) / bands.sqrt()
+
+    def in_sigma_of_nine(self, light: torch.Tensor) -> torch.Tensor:
+        """The same for the sums over 3 x 3 pixels, whose noise is correlated: [b, y, x].
+
+        Noise that was white before a Gaussian of width s smoothed it has noise_corr 4 pi s^2 and a
+        correlation exp(-d^2 / 4 s^2) = exp(-pi d^2 / noise_corr) of pixels d apart; the pairs of
+        pixels of a box 3 wide and 3 high add up to a factor for its variance from 1 to 9.
+        """
+        mean = torch.nn.functional.avg_pool2d(self.in_sigma(light)[:, None], 3, stride=1, padding=1)
+        beside = torch.exp(-math.pi / self.noise_corr)
+        correlated = ((3 + 4 * beside + 2 * beside**4) / 3) ** 2
+        seen = (self.weight > 0).any(dim=(-2, -1))
+        bands = seen.sum(dim=1).clamp(min=1)
+        factor = torch.where(seen, correlated, 0.0).sum(dim=1) / bands
+        return 3.0 * mean[:, 0] / torch.where(factor > 0, factor, 1.0).sqrt()[:, None, None]
 
 
 def fit_lenses(
@@ -98,6 +116,7 @@ def fit_lenses(
             templates=torch.where(row[..., None, None], templates, 0.0),
             data=data,
             weight=torch.where(usable, 1.0 / variance, 0.0),
+            noise_corr=noise_corr,
         )
 
 

@@ -1,11 +1,14 @@
 """Loss terms of a network that predicts lens parameters, each [b], float32."""
 
+from collections.abc import Callable
+
 import torch
 
 from lenshunt.lensing import PARAMETERS, PixelGrid, lens_equation_loss
 from lenshunt.lensing.physics_loss import robust
 from lenshunt.lensing.simulator import columns_of, source_position
 from lenshunt.models.lens_fit import LensFit
+from lenshunt.models.potential_correction import deflection_at
 
 #: Bright places of a residual that are taken for images of one source, at most.
 IMAGES_MAX = 4
@@ -55,16 +58,26 @@ def simulated_term(params: torch.Tensor, theta_e: torch.Tensor) -> torch.Tensor:
 
 
 def lens_equation_term(
-    logit: torch.Tensor, params: torch.Tensor, fit: LensFit, grid: PixelGrid
+    logit: torch.Tensor,
+    params: torch.Tensor,
+    fit: LensFit,
+    grid: PixelGrid,
+    correction: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """gate x scatter in arcsec^2 of the sources that the brightest residual peaks are traced to.
 
     Where the peaks are is data, not a path for the gradient; so is the magnification.
+    correction : [b, k, k] of `deflection_at`, which bends the rays too
     """
     x, y, weight = bright_places(fit, params, grid)
-    columns = columns_of(params, dims=1)
-    beta = torch.stack(source_position(x, y, columns), dim=-1)
-    loss = lens_equation_loss(beta, weight, magnification(x, y, params))
+
+    def traced(at_x: torch.Tensor, at_y: torch.Tensor) -> torch.Tensor:
+        beta = torch.stack(source_position(at_x, at_y, columns_of(params, dims=1)), dim=-1)
+        if correction is None:
+            return beta
+        return beta - torch.stack(deflection_at(correction, at_x, at_y, grid), dim=-1)
+
+    loss = lens_equation_loss(traced(x, y), weight, magnification(x, y, traced))
     return torch.where(fit.good, gate(logit) * torch.where(fit.good, loss, 0.0), 0.0)
 
 
@@ -76,11 +89,9 @@ def bright_places(
 
     Peaks of the S/N in 3 x 3 pixels, outside the core of the lens.
     """
-    snr = fit.in_sigma(fit.without_lens_light())[:, None]
-    # the sum of 9 independent pixels has 3 times the noise of one
-    smooth = 3.0 * torch.nn.functional.avg_pool2d(snr, 3, stride=1, padding=1)[:, 0]
+    smooth = fit.in_sigma_of_nine(fit.without_lens_light())
     pixels = PixelGrid(grid.size_px, grid.pixel_scale_arcsec, 1)
-    x, y = pixels.rays(snr.device, torch.float32)
+    x, y = pixels.rays(smooth.device, torch.float32)
     c = columns_of(params)
     away = torch.hypot(x - c["mass_x"], y - c["mass_y"]) > CORE * c["theta_e"]
     outside = torch.where(away, smooth, 0.0)
@@ -95,12 +106,17 @@ def bright_places(
 
 
 @torch.no_grad()
-def magnification(x: torch.Tensor, y: torch.Tensor, params: torch.Tensor) -> torch.Tensor:
-    """Magnification [b, image] at x, y arcsec, of either sign."""
-    columns, h = columns_of(params, dims=1), _STEP_ARCSEC
-    right, left = (source_position(x + s, y, columns) for s in (h, -h))
-    above, below = (source_position(x, y + s, columns) for s in (h, -h))
-    xx, yx = ((a - b) / (2 * h) for a, b in zip(right, left, strict=True))
-    xy, yy = ((a - b) / (2 * h) for a, b in zip(above, below, strict=True))
+def magnification(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    traced: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Magnification [b, image] at x, y arcsec, of either sign.
+
+    traced : from x, y to the source plane, [b, image, 2] arcsec
+    """
+    h = _STEP_ARCSEC
+    xx, yx = ((traced(x + h, y) - traced(x - h, y)) / (2 * h)).unbind(-1)
+    xy, yy = ((traced(x, y + h) - traced(x, y - h)) / (2 * h)).unbind(-1)
     determinant = xx * yy - xy * yx
     return 1.0 / torch.where(determinant.abs() > 1e-6, determinant, 1e-6)

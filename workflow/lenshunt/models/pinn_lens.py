@@ -177,7 +177,7 @@ class PinnLens(LensNetwork):
         if name == "physics":
             return physics_term(logit, fit)
         if name == "lens_equation":
-            return lens_equation_term(logit, params, fit, lenses.grid)
+            return lens_equation_term(logit, params, fit, lenses.grid, lenses.correction)
         if name == "simulated":
             if "theta_e" not in batch:
                 raise ValueError(

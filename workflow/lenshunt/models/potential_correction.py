@@ -22,12 +22,20 @@ def _basis(
     step = side_arcsec / (nodes + 3)
     with torch.inference_mode(False):
         at = (torch.arange(points, device=device, dtype=torch.float64) + 0.5) / points
-        centre = (torch.arange(nodes, device=device, dtype=torch.float64) - (nodes - 1) / 2) * step
-        t = ((2 * at - 1) * reach)[:, None] / step - centre / step
-        far, near = (2 - t.abs()).clamp(min=0), (1 - t.abs()).clamp(min=0)
-        value = (far**3 - 4 * near**3) / 6
-        slope = -t.sign() * (far**2 - 4 * near**2) / (2 * step)
+        value, slope = _splines((2 * at - 1) * reach, nodes, step)
     return value.float(), slope.float()
+
+
+def _splines(
+    place: torch.Tensor, nodes: int, step_arcsec: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cubic B-splines and their slopes at places [...] in arcsec from the middle: [..., nodes]."""
+    node = torch.arange(nodes, device=place.device, dtype=place.dtype) - (nodes - 1) / 2
+    t = place[..., None] / step_arcsec - node
+    far, near = (2 - t.abs()).clamp(min=0), (1 - t.abs()).clamp(min=0)
+    value = (far**3 - 4 * near**3) / 6
+    slope = -t.sign() * (far**2 - 4 * near**2) / (2 * step_arcsec)
+    return value, slope
 
 
 def deflection_of(nodes: torch.Tensor, grid: PixelGrid) -> torch.Tensor:
@@ -39,6 +47,18 @@ def deflection_of(nodes: torch.Tensor, grid: PixelGrid) -> torch.Tensor:
     fine = grid.size_px * grid.supersampling
     value, slope = _basis(nodes.shape[-1], side, fine, side / 2, str(nodes.device))
     return torch.stack([value @ nodes @ slope.mT, slope @ nodes @ value.mT], dim=1)
+
+
+def deflection_at(
+    nodes: torch.Tensor, x: torch.Tensor, y: torch.Tensor, grid: PixelGrid
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same at places x, y [b, n] arcsec from the middle of the image, in x and y: [b, n]."""
+    count = nodes.shape[-1]
+    step = grid.size_px * grid.pixel_scale_arcsec / (count + 3)
+    value_x, slope_x = _splines(x, count, step)
+    value_y, slope_y = _splines(y, count, step)
+    in_x = torch.einsum("bnk,bkl,bnl->bn", value_y, nodes, slope_x)
+    return in_x, torch.einsum("bnk,bkl,bnl->bn", slope_y, nodes, value_x)
 
 
 def mass_loss(nodes: torch.Tensor, params: torch.Tensor, grid: PixelGrid) -> torch.Tensor:

@@ -24,6 +24,26 @@ REGISTRY: dict[str, str] = {
 }
 
 
+_RESNET = ("widths", "depths", "layer_type", "stem_kernel", "stem_stride", "stem_pool")
+_VIT = ("width", "layers", "heads", "mlp_ratio", "patch_px")
+#: Parameters of each architecture that decide what its backbone computes. Models of one family
+#: agree in these; the rest is about what is done with the features.
+BACKBONE_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "resnet": _RESNET,
+    "vit": _VIT,
+    "film_resnet": _RESNET,
+    "enhanced_vit": (*_VIT, "arc_width"),
+    "equivariant_resnet": ("fields", "depths", "stem_kernel", "stem_stride", "stem_pool"),
+    "pinn_lens": _RESNET,
+    "gat_lens": ("widths", "blocks"),
+    "color_aware_lens": _RESNET,
+    "bayesian_ensemble": (
+        "widths", "depths", "stem_kernel", "stem_stride", "stem_pool",
+        "vit_width", "vit_layers", "vit_heads", "patch_px",
+    ),
+}  # fmt: skip
+
+
 def architecture_of(name: str) -> type[LensNetwork]:
     """The class of an architecture."""
     module, _, attribute = REGISTRY[name].rpartition(".")
@@ -34,6 +54,16 @@ def model_parameters(architecture: str) -> list[str]:
     """Keys that `parameters` of a model file of this architecture may have."""
     signature = inspect.signature(architecture_of(architecture).__init__)
     return [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def backbone_parameters(config: ModelConfig) -> dict[str, object]:
+    """What decides how the backbone of `config` computes, defaults included, by name."""
+    signature = inspect.signature(architecture_of(config.architecture).__init__)
+    values = {
+        name: config.parameters.get(name, signature.parameters[name].default)
+        for name in BACKBONE_PARAMETERS[config.architecture]
+    }
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
 def build_model(

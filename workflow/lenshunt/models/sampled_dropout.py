@@ -11,17 +11,18 @@ class SampledDropout(nn.Module):
     In training ordinary dropout of channels. In evaluation draw t switches off the same channels
     for all objects, so that it is one network of the posterior: scores depend neither on the
     batch that an object came in nor on the state of a random generator.
+    place : number of this layer in its network; each has draws of its own, as in training
     """
 
     masks: torch.Tensor
 
-    def __init__(self, channels: int, rate: float, samples: int) -> None:
+    def __init__(self, channels: int, rate: float, samples: int, place: int = 0) -> None:
         super().__init__()
         if not 0.0 < rate < 1.0:
             raise ValueError(f"dropout is {rate}; Monte Carlo dropout needs a rate between 0 and 1")
         self.rate = rate
         # Of its own generator: the draws are the same whatever was drawn before them.
-        generator = torch.Generator().manual_seed(samples)
+        generator = torch.Generator().manual_seed(place)
         kept = torch.rand(samples, channels, generator=generator) >= rate
         self.register_buffer("masks", kept / (1.0 - rate))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lenshunt.images.segment_columns import GEOMETRY, POINT_LIKE, packed_bands
+from lenshunt.images.segment_columns import GEOMETRY, packed_bands
 from lenshunt.lensing.colour_prior import FLOOR_MAG, SNR_MIN
 
 _POGSON = 2.5 / math.log(10)
@@ -31,11 +31,6 @@ class SegmentTensors:
     area: torch.Tensor
     snr: torch.Tensor
     psf_likeness: torch.Tensor
-
-    @property
-    def point_like(self) -> torch.Tensor:
-        """bool [batch, segment]: as compact as a star, for `colour_weight`."""
-        return self.psf_likeness > POINT_LIKE
 
 
 def unpack_segments(packed: torch.Tensor) -> SegmentTensors:

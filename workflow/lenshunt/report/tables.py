@@ -140,7 +140,11 @@ def shard_table(indexes: Mapping[tuple[str, str], str]) -> pd.DataFrame:
 
 
 def pretraining_table(reports: Mapping[str, str]) -> pd.DataFrame:
-    """What each pretrained backbone has learned, on the test split: redshifts, R^2 per value."""
+    """What each pretrained backbone has learned, on the test split.
+
+    Redshifts; R^2 per value; of its projections of two views (Wang & Isola 2020), where it learned
+    from them, how often of all test galaxies' views the most similar one is of the same galaxy.
+    """
     rows = []
     for name, path in reports.items():
         learned = read_json(path)
@@ -153,6 +157,12 @@ def pretraining_table(reports: Mapping[str, str]) -> pd.DataFrame:
             "outliers": _number(redshift["outlier_fraction"]),
         }
         row |= {f"R^2 {value}": _number(r2) for value, r2 in learned["r_squared"].items()}
+        views = learned.get("contrastive", {}).get("projection", {})
+        row |= {
+            "retrieval top-1": _number(views.get("retrieval_top1")),
+            "alignment": _number(views.get("alignment")),
+            "uniformity": _number(views.get("uniformity")),
+        }
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -1,12 +1,13 @@
 """Demo of the Lens Finding Challenge 1, ground set: FITS per band and the table of labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from tqdm import tqdm
 
+from lenshunt.config import ClassCounts
 from lenshunt.records import njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.files import (
@@ -94,15 +95,56 @@ def write_bologna_ground(
     folder: Path, n: int, seed: int, fractions: Mapping[str, float] = FRACTIONS
 ) -> None:
     """Write `n` objects below `folder`, half of them lenses; the table of labels comes last."""
+    _write_objects(folder, _even_objects(n, seed), n, 100000, fractions)
+
+
+def write_bologna_test(
+    folder: Path, counts: ClassCounts, seed: int, fractions: Mapping[str, float] = FRACTIONS
+) -> None:
+    """Write lenses and non-lenses in random order below `folder`; the table comes last.
+
+    The population is that of `write_bologna_ground`, the objects are others.
+    """
+    n = counts.lenses + counts.nonlenses
+    _write_objects(folder, _counted_objects(counts, seed), n, 1000000, fractions)
+
+
+def _even_objects(n: int, seed: int) -> Iterator[tuple[np.random.Generator, int]]:
+    """Random numbers and label of each object: either class with the same chance."""
+    for index in range(n):
+        rng = np.random.default_rng([seed, 2, index])
+        yield rng, int(rng.random() < 0.5)
+
+
+def _counted_objects(counts: ClassCounts, seed: int) -> Iterator[tuple[np.random.Generator, int]]:
+    """Random numbers and label of each object: so many of either class.
+
+    Lenses and non-lenses are numbered apart: more of them leave those there are as they are.
+    """
+    labels = np.repeat([1, 0], [counts.lenses, counts.nonlenses])
+    drawn = [0, 0]
+    for label in np.random.default_rng([seed, 8]).permutation(labels).tolist():
+        yield np.random.default_rng([seed, 7, label, drawn[label]]), label
+        drawn[label] += 1
+
+
+def _write_objects(
+    folder: Path,
+    objects: Iterable[tuple[np.random.Generator, int]],
+    n: int,
+    first_id: int,
+    fractions: Mapping[str, float],
+) -> None:
+    """Write the `n` objects one by one; of those that are written only the rows are kept."""
     unit = njy_per_count(survey_named("bologna_ground").zero_point("SDSS_I"))
     scale = survey_named("bologna_ground").pixel_scale_arcsec
     header = plain_fits_header(_header(scale), (SIZE_PX, SIZE_PX))
-    remove_stale(folder, ("classifications.csv", "Public/Band*/imageSDSS_*.fits"))
+    # `*` at the end: a killed run may leave a .partial
+    remove_stale(folder, ("classifications.csv*", "Public/Band*/imageSDSS_*.fits*"))
     rows = []
-    for index in tqdm(range(n), desc="demo bologna_ground", disable=None):
-        rng = np.random.default_rng([seed, 2, index])
-        identity = 100000 + index
-        scene, images, arcs, mask = simulate_object(rng, int(rng.random() < 0.5), fractions)
+    shown = tqdm(objects, desc=f"demo {folder.name}", total=n, unit="object", disable=None)
+    for identity, (rng, label) in enumerate(shown, first_id):
+        scene, images, arcs, mask = simulate_object(rng, label, fractions)
         for name, image in zip(FILTERS, images, strict=True):
             pixels = np.where(mask, MASKED, image / unit)
             path = folder / "Public" / BANDS[name] / f"image{name}-{identity}.fits"

@@ -5,6 +5,7 @@ Files below `demo.folder` (NAME in capitals varies; key files are marked *):
 galaxiesml      galaxiesml/5x64x64_{training,validation,testing}_with_morphology.hdf5 *
 bologna_ground  bologna_ground/classifications.csv *
                 bologna_ground/Public/Band{1,2,3,4}/imageSDSS_{R,I,G,U}-ID.fits
+bologna_test    as bologna_ground, below bologna_test/, where `demo.bologna_test` asks for it
 sdss            sdss/catalogue.csv *
                 sdss/images/NAME.fits, extensions g r i z
 castles         castles/castles.tsv *
@@ -21,12 +22,25 @@ from pathlib import Path
 from lenshunt.config import Demo
 
 #: Kinds of data set that the demo can write.
-DEMO_KINDS = ("galaxiesml", "bologna_ground", "sdss", "castles", "relics", "smacs0723")
+DEMO_KINDS = (
+    "galaxiesml",
+    "bologna_ground",
+    "bologna_test",
+    "sdss",
+    "castles",
+    "relics",
+    "smacs0723",
+)
 #: Filters of the cluster fields.
 FIELD_FILTERS = ("F606W", "F814W")
 #: Name of the field of SMACS J0723.3-7327 in the RELICS files.
 SMACS_NAME = "smacs0723m73"
 _SPLITS = ("training", "validation", "testing")
+
+
+def demo_kinds(demo: Demo) -> list[str]:
+    """Kinds that this demo writes: bologna_test only where it is asked for."""
+    return [kind for kind in DEMO_KINDS if kind != "bologna_test" or demo.bologna_test]
 
 
 def cluster_names(demo: Demo) -> list[str]:
@@ -59,7 +73,7 @@ def demo_files(kind: str, demo: Demo) -> list[str]:
     match kind:
         case "galaxiesml":
             names = [f"5x64x64_{split}_with_morphology.hdf5" for split in _SPLITS]
-        case "bologna_ground":
+        case "bologna_ground" | "bologna_test":
             names = ["classifications.csv"]
         case "sdss":
             names = ["catalogue.csv"]
@@ -82,7 +96,7 @@ def write_demo(*, kind: str, demo: Demo, seed: int, out: list[str]) -> None:
     """Write one kind of the demo survey; the same seed writes the same bytes.
 
     out : the declared key files, as `demo_files` lists them; they appear last
-    Raises ValueError where `out` differs from that list.
+    Raises ValueError where `out` differs from that list, and where the demo has no such kind.
     """
     expected = demo_files(kind, demo)
     if sorted(out) != sorted(expected):
@@ -97,6 +111,12 @@ def write_demo(*, kind: str, demo: Demo, seed: int, out: list[str]) -> None:
         from lenshunt.simulate.bologna import write_bologna_ground
 
         write_bologna_ground(folder, demo.bologna_ground, seed, demo.impostors.model_dump())
+    elif kind == "bologna_test":
+        from lenshunt.simulate.bologna import write_bologna_test
+
+        if demo.bologna_test is None:
+            raise ValueError("demo.bologna_test: none; say how many lenses and nonlenses to write")
+        write_bologna_test(folder, demo.bologna_test, seed, demo.impostors.model_dump())
     elif kind == "sdss":
         from lenshunt.simulate.sdss import write_sdss
 

@@ -26,18 +26,21 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def attacked(model: LensNetwork, losses: Losses, batch: Batch, config: Adversarial) -> Batch:
-    """`batch` with the images of its first `share` samples changed to raise their loss.
+    """`batch` with the images of a random `share` of its samples changed to raise their loss.
 
     The change of a pixel is at most epsilon_sigma of its own sigma: FGSM (Goodfellow et al. 2015,
     arXiv:1412.6572, section 4) or PGD from a random start (Madry et al. 2018, arXiv:1706.06083,
-    eq. 1). The loader has shuffled the batch, so that the first ones are any ones. The model is
-    attacked in evaluation mode: its batch statistics and dropout are not part of the attack.
+    eq. 1). Which samples is drawn anew: a batch holds its online samples behind the others. The
+    model is attacked in evaluation mode: its batch statistics and dropout are not part of the
+    attack.
     """
     count = round(config.share * len(batch["image"]))
     if count == 0:
         return batch
-    part: Batch = {name: values[:count] for name, values in batch.items()}  # type: ignore
-    image = torch.cat([perturbed(model, losses, part, config), batch["image"][count:]])
+    chosen = torch.randperm(len(batch["image"]), device=batch["image"].device)[:count]
+    part: Batch = {name: values[chosen] for name, values in batch.items()}  # type: ignore
+    image = batch["image"].clone()
+    image[chosen] = perturbed(model, losses, part, config)
     return {**batch, "image": image}
 
 

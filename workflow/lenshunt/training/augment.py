@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import Batch
-from lenshunt.training.moved_segments import moved_segments
+from lenshunt.training.moved_segments import moved_segments, without_hidden_bands
 
 
 def random_affine(count: int, size: int, shift_px: float, device: torch.device) -> torch.Tensor:
@@ -77,8 +77,15 @@ def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -
     """A new batch with randomly moved, noisier images; random numbers are torch's global ones.
 
     Noise of `noise_augmentation` times each pixel's own sigma is added, and the variance says so.
-    Segments move with their images; their fluxes stay those that were measured.
+    Segments move with their images; their fluxes stay those that were measured, where their band
+    is not hidden.
     """
+    # Coordinates in bfloat16 would be wrong by tenths of a pixel, and quarter turns by some angle.
+    with torch.autocast(batch["image"].device.type, enabled=False):
+        return _augmented(batch, training, pixel_scale_arcsec)
+
+
+def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -> Batch:
     image, variance, flags = batch["image"].float(), batch["variance"].float(), batch["band_flags"]
     affine = random_affine(len(image), image.shape[-1], training.shift_px, image.device)
     image, variance = warp(image, variance, affine)
@@ -95,5 +102,6 @@ def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -
     new: Batch = {**batch, "image": image, "variance": variance, "band_flags": flags}
     if "segments" in batch:
         half = 0.5 * image.shape[-1] * pixel_scale_arcsec
-        new["segments"] = carried_along(batch["segments"], affine, half)
+        moved = carried_along(batch["segments"], affine, half)
+        new["segments"] = without_hidden_bands(moved, flags) if training.band_dropout else moved
     return new

@@ -23,6 +23,7 @@ FIELDS = (
     "model",
     "training",
     "online",
+    "contrastive",
     "normalisation",
     "class_prior",
     "data_sha256",
@@ -83,6 +84,9 @@ def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
             f"{path}: checkpoint schema {found} found, {CHECKPOINT_SCHEMA} wanted; "
             "train the model again"
         )
+    lacking = [name for name in ("kind", "model", "normalisation", "state") if name not in content]
+    if lacking:
+        raise ValueError(f"{path}: checkpoint lacks {', '.join(lacking)}; train the model again")
     if content["kind"] != kind:
         raise ValueError(f"{path}: holds a {content['kind']}, a {kind} is wanted")
     return content

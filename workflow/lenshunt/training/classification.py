@@ -9,6 +9,12 @@ from lenshunt.models import Batch, Prediction, condition_table
 from lenshunt.training.scores import monitored_score, validation_scores
 
 
+def true_theta_e(table: pd.DataFrame) -> np.ndarray:
+    """Einstein radii of lenses in arcsec, float32 [n]; NaN for non-lenses and where unknown."""
+    lens = table["label"].to_numpy() == 1
+    return np.where(lens, table["einstein_radius"].to_numpy(float), np.nan).astype(np.float32)
+
+
 class Classification:
     """Lens or not: binary cross-entropy x label_confidence.
 
@@ -23,9 +29,7 @@ class Classification:
 
     def columns(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
         """Per-object arrays that a batch needs beside the loader's."""
-        lens = table["label"].to_numpy() == 1
-        theta_e = np.where(lens, table["einstein_radius"].to_numpy(float), np.nan)
-        return {"metadata": condition_table(table), "theta_e": theta_e.astype(np.float32)}
+        return {"metadata": condition_table(table), "theta_e": true_theta_e(table)}
 
     def losses(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
         """Loss of each sample, [b]; 0 for a sample without a label."""

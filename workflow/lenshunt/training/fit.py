@@ -51,7 +51,8 @@ def _trainer(training: TrainingConfig, folder: Path, progress: Progress) -> ligh
         max_epochs=training.epochs,
         devices=training.devices,
         # spawn: a script that Snakemake runs cannot be started again by its command line.
-        strategy="auto" if training.devices == 1 else "ddp_spawn",
+        # Not every weight is part of every loss: without a loss term, its head is of none.
+        strategy="auto" if training.devices == 1 else "ddp_spawn_find_unused_parameters_true",
         precision=PRECISIONS[training.precision],  # type: ignore[arg-type]
         accumulate_grad_batches=training.accumulate_batches,
         deterministic=training.deterministic,

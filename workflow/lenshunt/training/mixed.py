@@ -14,6 +14,7 @@ from lenshunt.dataset import Batch, Loader, ShardDataset, in_runs
 from lenshunt.injection.online import OnlineLenses, suitable_hosts
 from lenshunt.models import CONDITIONS, condition_table
 from lenshunt.records import Cutout
+from lenshunt.training.classification import true_theta_e
 from lenshunt.training.online import OnlineData, cutouts, online_table
 
 #: Hosts that a batch may use up, in units of the online samples in it, and beyond those.
@@ -40,7 +41,8 @@ class MixedDataset(Dataset[Batch]):
     table : the shards' samples, then the `online_table` of the hosts
     A batch is a function of (seed, epoch, rank, batch number) and the data alone: whichever
     process makes it. It holds `metadata` too, the conditions of each sample, since arcs change the
-    magnitudes of their host; segments are left out, painted samples have none.
+    magnitudes of their host, and `theta_e`, since every lens is drawn anew; segments are left out,
+    painted samples have none.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class MixedDataset(Dataset[Batch]):
             [shards.samples.table, online_table(hosts.samples.table)], ignore_index=True
         )
         self.conditions = condition_table(self.table)
+        self.theta_e = true_theta_e(shards.samples.table)
         self.suitable = suitable_hosts(hosts.samples.table)
         if shards.samples.shape != hosts.samples.shape:
             raise ValueError(
@@ -63,7 +66,9 @@ class MixedDataset(Dataset[Batch]):
         if len(item.rows):
             known = self.shards[item.rows]
             known.pop("segments", None)
-            parts.append({**known, "metadata": torch.from_numpy(self.conditions[item.rows])})
+            known["metadata"] = torch.from_numpy(self.conditions[item.rows])
+            known["theta_e"] = torch.from_numpy(self.theta_e[item.rows])
+            parts.append(known)
         if len(item.hosts):
             parts.append(self._online(item))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -77,6 +82,7 @@ class MixedDataset(Dataset[Batch]):
         )
         made = [sample.cutout for sample in samples]
         label = np.array([one.metadata.label for one in made])
+        radius = np.array([one.metadata.einstein_radius for one in made], np.float32)
         host = np.array([used[sample.place] for sample in samples])
         n, n_hosts = len(self.shards), len(self.hosts)
         row = n + host + label * n_hosts
@@ -93,6 +99,7 @@ class MixedDataset(Dataset[Batch]):
             "confidence": torch.tensor([one.metadata.label_confidence for one in made]),
             "row": torch.from_numpy(row.astype(np.int64)),
             "metadata": torch.from_numpy(conditions),
+            "theta_e": torch.from_numpy(np.where(label == 1, radius, np.float32(np.nan))),
         }
 
     def _stream(self, item: Item, used: list[int]) -> Iterator[Cutout]:

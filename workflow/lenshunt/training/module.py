@@ -96,6 +96,8 @@ class Fitting(lightning.LightningModule):
         self.scores: dict[str, float] = {}
         self.train_losses: list[torch.Tensor] = []
         self._found: list[dict[str, torch.Tensor]] = []
+        # table rows of the batches whose gradients are accumulated
+        self._step_rows: list[torch.Tensor] = []
 
     def _batches(self, factory: LoaderFactory) -> EpochBatches:
         loader = factory(self.global_rank, self.trainer.world_size)
@@ -114,33 +116,53 @@ class Fitting(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         # Every epoch has its own random numbers, so a resumed training draws the same ones.
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) % 2**32)
-        self.train_losses = []
+        self.train_losses, self._step_rows = [], []
 
-    def training_step(self, batch: Batch, batch_number: int) -> torch.Tensor:
+    def seen(self, batch: Batch) -> Batch:
+        """What the model is shown of a training batch: augmented, and attacked where configured."""
         seen = augment(batch, self.training_config, self.pixel_scale_arcsec)
         if self.training_config.adversarial:
             seen = attacked(self.model, self.task.losses, seen, self.training_config.adversarial)
+        return seen
+
+    def step_losses(self, batch: Batch, batch_number: int) -> torch.Tensor:
+        """Loss of each sample of a training batch, [b]."""
         epoch = self.current_epoch + batch_number / max(len(self._train_batches), 1)
-        losses = sample_losses(self.model, self.task.losses, seen, self.loss_terms, epoch)
+        seen = self.seen(batch)
+        return sample_losses(self.model, self.task.losses, seen, self.loss_terms, epoch)
+
+    def training_step(self, batch: Batch, batch_number: int) -> torch.Tensor:
+        losses = self.step_losses(batch, batch_number)
         if not torch.isfinite(losses).all():
             self._stop_on_nan(batch, losses.detach())
+        self._step_rows.append(batch["row"])
         loss = losses.mean()
         self.train_losses.append(loss.detach())
         return loss
 
     def _stop_on_nan(self, batch: Batch, losses: torch.Tensor) -> None:
-        rows = batch["row"][~torch.isfinite(losses)].tolist()
-        names = self._train_batches.loader.table["sample_id"].iloc[rows].tolist()
+        names = self._names(batch["row"][~torch.isfinite(losses)])
         raise FloatingPointError(
             f"epoch {self.current_epoch}: the loss is not finite for {len(names)} of "
             f"{len(losses)} samples of a batch: {', '.join(names)}; look at these samples, or "
             "lower training.learning_rate if it is every sample"
         )
 
+    def _names(self, rows: torch.Tensor) -> list[str]:
+        return self._train_batches.loader.table["sample_id"].iloc[rows.tolist()].tolist()
+
     def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
         # bf16 needs no scaled gradients, on whose account Lightning refuses a fused optimizer.
         clip = self.training_config.gradient_clip
-        nn.utils.clip_grad_norm_(self.model.parameters(), clip, foreach=True)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip, foreach=True)
+        rows, self._step_rows = torch.cat(self._step_rows), []
+        if not torch.isfinite(norm):
+            names = self._names(rows)
+            raise FloatingPointError(
+                f"epoch {self.current_epoch}: the loss is finite but its gradient is not, in a "
+                f"step over {len(names)} samples: {', '.join(names)}; look at these samples, or "
+                "lower training.learning_rate"
+            )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -246,10 +246,13 @@ def probe(
     partial.replace(target)
 
 
-def with_probed_batch(training: TrainingConfig, path: str | None, grid: str) -> TrainingConfig:
+def with_probed_batch(
+    training: TrainingConfig, path: str | None, grid: str, views: int = 1
+) -> TrainingConfig:
     """The same settings with a number as batch_size, from the probe at `path` on this grid.
 
     path : None where batch_size is a number already; then nothing changes
+    views : images of each sample that pass through the network in one step
     Raises ValueError where the probe was made in another precision.
     """
     if path is None:
@@ -261,7 +264,7 @@ def with_probed_batch(training: TrainingConfig, path: str | None, grid: str) -> 
             f"{training.precision}; give this training a number as batch_size"
         )
     effective = training.effective_batch // training.devices
-    batch = batch_within(effective, content["grids"][grid]["largest_batch"])
+    batch = batch_within(effective, content["grids"][grid]["largest_batch"] // views)
     LOG.info(
         "batches of %d, accumulated %d times on each of %d devices (%s)",
         batch,

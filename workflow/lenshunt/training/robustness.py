@@ -32,14 +32,8 @@ def accuracy_under_attack(
     label are left out. The attack sees the network's single view and its weights: an upper bound
     of what unlucky noise can do.
     """
-
-    def attack(batch: Batch, epsilon: float) -> Batch:
-        if epsilon == 0:
-            return batch
-        config = Adversarial(epsilon_sigma=epsilon, steps=steps)
-        return {**batch, "image": perturbed(model, wrong_way, batch, config)}
-
-    return _scores(model, batches, "epsilon_sigma", epsilons, attack, seed)
+    label, logits = changed_logits(model, batches, epsilons, pgd(model, steps), seed)
+    return _scores(label, logits, "epsilon_sigma")
 
 
 def accuracy_under_noise(
@@ -56,6 +50,24 @@ def accuracy_under_noise(
     Returns one row per sigma: `noise_sigma` and the columns of `_row`. The same random numbers
     serve all sigmas.
     """
+    label, logits = changed_logits(model, batches, sigmas, noise(declared), seed)
+    return _scores(label, logits, "noise_sigma")
+
+
+def pgd(model: LensNetwork, steps: int) -> Change:
+    """The attack on `model`: its strength is epsilon in units of the pixel's sigma; 0 is none."""
+
+    def attack(batch: Batch, epsilon: float) -> Batch:
+        if epsilon == 0:
+            return batch
+        config = Adversarial(epsilon_sigma=epsilon, steps=steps)
+        return {**batch, "image": perturbed(model, wrong_way, batch, config)}
+
+    return attack
+
+
+def noise(declared: bool) -> Change:
+    """Added white noise: its strength is in units of the pixel's sigma; the variance may say so."""
 
     def add_noise(batch: Batch, amount: float) -> Batch:
         variance = batch["variance"]
@@ -69,7 +81,7 @@ def accuracy_under_noise(
             noisy["variance"] = variance * (1.0 + amount**2)
         return noisy
 
-    return _scores(model, batches, "noise_sigma", sigmas, add_noise, seed)
+    return add_noise
 
 
 def wrong_way(prediction: Prediction, batch: Batch) -> torch.Tensor:
@@ -82,14 +94,14 @@ def wrong_way(prediction: Prediction, batch: Batch) -> torch.Tensor:
     return prediction.logit * torch.where(label >= 0, 1.0 - 2.0 * label, 0.0)
 
 
-def _scores(
+def changed_logits(
     model: LensNetwork,
     batches: Iterable[Batch],
-    name: str,
     strengths: Sequence[float],
     change: Change,
     seed: int,
-) -> pd.DataFrame:
+) -> tuple[np.ndarray, dict[float, np.ndarray]]:
+    """Whether each labelled sample is a lens, bool [n], and its logit [n] at every strength."""
     device = next(model.parameters()).device
     labels: list[np.ndarray] = []
     logits: dict[float, list[np.ndarray]] = {strength: [] for strength in strengths}
@@ -103,9 +115,13 @@ def _scores(
                 changed = change(part, strength)
                 with torch.no_grad():
                     logits[strength].append(model(changed).logit.cpu().numpy())
-    label = np.concatenate(labels)
-    rows = [{name: s, **_row(label, np.concatenate(logits[s]))} for s in strengths]
-    return pd.DataFrame(rows)
+    joined = {strength: np.concatenate(parts) for strength, parts in logits.items()}
+    return np.concatenate(labels), joined
+
+
+def _scores(label: np.ndarray, logits: dict[float, np.ndarray], name: str) -> pd.DataFrame:
+    """One row per strength, which the column `name` holds."""
+    return pd.DataFrame([{name: s, **_row(label, values)} for s, values in logits.items()])
 
 
 def _row(label: np.ndarray, logit: np.ndarray) -> dict[str, float]:

@@ -8,10 +8,10 @@ import torch
 
 from lenshunt import dataset
 from lenshunt.config import Grid, ModelConfig, TrainingConfig
-from lenshunt.models import architecture_of, build_model, load_backbone
+from lenshunt.models import architecture_of, build_model
 from lenshunt.provenance import file_sha256
 from lenshunt.training.balance import class_prior, refuse_online_sources, sampling_weights
-from lenshunt.training.checkpoint import data_digest, load_checkpoint, save_checkpoint
+from lenshunt.training.checkpoint import data_digest, save_checkpoint
 from lenshunt.training.classification import Classification
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
 from lenshunt.training.loading import LoaderFactory, draws_per_epoch
@@ -23,6 +23,7 @@ from lenshunt.training.online import (
     prepare_online,
     table_for_statistics,
 )
+from lenshunt.training.pretrained import start_from
 from lenshunt.training.statistics import fit_normalisation
 
 
@@ -117,7 +118,7 @@ def train(
         torch.manual_seed(seed)
         network = build_model(model, normalisation)
         if pretrained:
-            load_backbone(network, load_checkpoint(pretrained, "backbone")["state"], pretrained)
+            start_from(network, model, normalisation, pretrained)
         open_with = partial(open_loader, training=config, **options)
         shuffled: dict[str, Any] = {"splits": ["train"], "shuffle": True, "weights": weights}
         draws = draws_per_epoch(config, len(in_order.table), share)
@@ -162,6 +163,7 @@ def train(
         model=model.model_dump(),
         training=training.model_dump(),
         online=online.digest() if online else None,
+        contrastive=None,
         normalisation=normalisation.to_dict(),
         class_prior=class_prior(in_order.table, weights, share, lens_fraction),
         data_sha256=data_digest(indexes),

@@ -1,0 +1,221 @@
+"""Which evidence a model has, its files as the workflow gets them, and their figure."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from evidence_samples import toy_test, untrained
+
+from lenshunt import dataset
+from lenshunt.config import ModelConfig
+from lenshunt.evidence import kinds_of, measure_file
+from lenshunt.evidence.common import (
+    CURVE_COLUMNS,
+    Curves,
+    Panel,
+    Trained,
+    auroc,
+    bootstrap,
+    load_trained,
+    mean_interval,
+    share_interval,
+)
+from lenshunt.evidence.measure import checked_curves
+from lenshunt.evidence.sample import draw_sample
+from lenshunt.evidence.subset import chosen_rows
+from lenshunt.figures.evidence import draw_evidence, heading
+from lenshunt.training.checkpoint import FIELDS, save_checkpoint
+
+
+class _Shards:
+    """The samples of a toy loader by their rows, as the loader's data set gives them."""
+
+    def __init__(self, loader) -> None:
+        self.loader = loader
+
+    def __getitem__(self, rows):
+        return self.loader.batch(rows)
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """`make_loader` gives 60 toys; returns what it was asked for."""
+    asked = {}
+
+    def make_loader(**arguments):
+        asked.update(arguments)
+        loader = toy_test(60)
+        loader.dataset = _Shards(loader)
+        return loader
+
+    monkeypatch.setattr(dataset, "make_loader", make_loader, raising=False)
+    return asked
+
+
+def saved(folder: Path, trained: Trained, training: dict | None = None) -> str:
+    """A checkpoint of a toy network."""
+    path = folder / f"{trained.name}.ckpt"
+    config = trained.config.model_copy(update={"training": training or {}})
+    made_by_saving = {"schema", "commit", "versions"}
+    fields = dict.fromkeys(name for name in FIELDS if name not in made_by_saving)
+    fields.update(
+        kind="classifier",
+        name=trained.name,
+        seed=1,
+        model=config.model_dump(),
+        normalisation=trained.normalisation.to_dict(),
+        state=trained.network.state_dict(),
+    )
+    save_checkpoint(path, **fields)
+    return str(path)
+
+
+def measured(folder: Path, subject: str, baseline: str | None, name: str = "a", **changes):
+    measure_file(
+        **{
+            "checkpoint": subject,
+            "baseline": baseline,
+            "indexes": ["index.json"],
+            "exclusions": "none.parquet",
+            "fold": 2,
+            "seed": 4,
+            "out_numbers": folder / f"{name}.json",
+            "out_curves": folder / f"{name}.csv",
+            "per_class": 10,
+            **changes,
+        }
+    )
+    return json.loads((folder / f"{name}.json").read_text()), pd.read_csv(folder / f"{name}.csv")
+
+
+def test_a_model_has_the_kinds_of_its_architecture_and_training():
+    plain = ModelConfig(architecture="resnet", backbone="a")
+    robust = plain.model_copy(update={"training": {"adversarial": {"epsilon_sigma": 0.1}}})
+    equivariant = robust.model_copy(update={"architecture": "equivariant_resnet"})
+    assert kinds_of(plain) == []
+    assert kinds_of(robust) == ["robustness"]
+    assert kinds_of(equivariant) == ["symmetry", "robustness"]
+
+
+def test_every_kind_is_a_module_with_panels_and_measure():
+    from importlib import import_module
+
+    from lenshunt.evidence.kinds import ADVERSARIAL, KINDS
+    from lenshunt.models import REGISTRY
+
+    assert set(KINDS) <= set(REGISTRY)
+    for kind in {ADVERSARIAL, *(kind for kinds in KINDS.values() for kind in kinds)}:
+        module = import_module(f"lenshunt.evidence.{kind}")
+        assert module.PANELS
+        assert all(isinstance(p, Panel) for p in module.PANELS.values())
+        assert callable(module.measure)
+
+
+def test_files_are_whole_the_same_again_and_say_what_was_compared(toys, tmp_path):
+    subject = saved(tmp_path, untrained("equivariant_resnet"))
+    baseline = saved(tmp_path, untrained("resnet"))
+    content, curves = measured(tmp_path, subject, baseline)
+    assert (content["model"], content["baseline"]) == ("equivariant_resnet", "resnet")
+    assert (content["lenses"], content["non_lenses"]) == (10, 10)
+    assert list(curves.columns) == ["kind", *CURVE_COLUMNS]
+    assert set(curves["series"]) == {"equivariant_resnet", "resnet"}
+    assert (curves["n"] == 20).all()
+    assert (curves["low"] <= curves["value"]).all()
+    assert (curves["value"] <= curves["high"]).all()
+    assert (toys["splits"], toys["fold"], toys["exclusions"]) == (["test"], 2, "none.parquet")
+    measured(tmp_path, subject, baseline, "again")
+    for suffix in ("json", "csv"):
+        first, second = (tmp_path / f"{name}.{suffix}" for name in ("a", "again"))
+        assert first.read_bytes() == second.read_bytes()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_figure_has_every_panel(toys, tmp_path):
+    subject = saved(tmp_path, untrained("equivariant_resnet"))
+    measured(tmp_path, subject, saved(tmp_path, untrained("resnet")))
+    draw_evidence(numbers=tmp_path / "a.json", curves=tmp_path / "a.csv", out=tmp_path / "a.pdf")
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_heading_says_on_how_many_samples():
+    content = {"model": "m", "baseline": None, "lenses": 3, "non_lenses": 4}
+    assert heading(content) == "m: 3 lenses and 4 non-lenses of the test split"
+    assert heading({**content, "baseline": "b"}).startswith("m against b:")
+
+
+def test_a_plain_model_has_no_evidence(toys, tmp_path):
+    with pytest.raises(ValueError, match="resnet has no evidence"):
+        measured(tmp_path, saved(tmp_path, untrained("resnet")), None)
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_a_test_split_without_lenses_is_an_error(toys, monkeypatch):
+    loader = toy_test(8)
+    loader.table = loader.table.assign(label=0)
+    monkeypatch.setattr(dataset, "make_loader", lambda **_: loader, raising=False)
+    with pytest.raises(ValueError, match=r"no lenses in the test split of a\.json"):
+        draw_sample(indexes=["a.json"], exclusions=None, fold=None, segments=False, seed=0)
+
+
+def test_a_loaded_checkpoint_predicts_what_was_saved(tmp_path):
+    trained = untrained("resnet")
+    loaded = load_trained(saved(tmp_path, trained), torch.device("cpu"))
+    batch = toy_test(6).batch(np.arange(6))
+    assert not loaded.network.training
+    assert torch.equal(loaded.network(batch).logit, trained.network(batch).logit)
+
+
+def test_curves_of_an_unknown_panel_are_an_error():
+    curves = Curves()
+    curves.add("other", "a", 0, 1.0)
+    with pytest.raises(ValueError, match="no panel other"):
+        checked_curves(curves.table(), {"mine": Panel("x", "y", "line")}, "kind")
+    with pytest.raises(ValueError, match="columns"):
+        checked_curves(curves.table().drop(columns="n"), {}, "kind")
+
+
+def test_chosen_rows_are_balanced_seeded_and_labelled():
+    label = np.array([-1] * 10 + [0] * 50 + [1] * 20)
+    rows = chosen_rows(label, 15, 1)
+    assert (label[rows] == 1).sum() == (label[rows] == 0).sum() == 15
+    assert len(set(rows)) == 30
+    assert np.array_equal(rows, chosen_rows(label, 15, 1))
+    assert not np.array_equal(rows, chosen_rows(label, 15, 2))
+    assert len(chosen_rows(label, 500, 1)) == 70
+
+
+def test_intervals_cover_the_mean_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for number in range(200):
+        _, (low, high), n = mean_interval(rng.normal(3.0, 1.0, 60), number)
+        hits += low <= 3.0 <= high
+        assert n == 60
+    # binomial with p = 0.95 and 200 trials: outside of this once in 10^4; percentile intervals
+    # of 60 samples are some 1 % too narrow
+    assert 176 <= hits <= 199
+
+
+def test_what_is_not_known_is_not_averaged():
+    value, interval, n = mean_interval(np.array([1.0, np.nan, 3.0]), 0)
+    assert (value, n) == (2.0, 2)
+    assert interval[0] >= 1.0
+    assert interval[1] <= 3.0
+    assert np.isnan(mean_interval(np.array([np.nan]), 0)[0])
+    assert np.isnan(share_interval(np.zeros(0, bool))[0])
+
+
+def test_areas_from_ranks_count_ties_for_a_half():
+    lens = np.array([1, 1, 0, 0])
+    assert auroc(lens, np.array([3.0, 2.0, 1.0, 0.0])) == 1.0
+    assert auroc(lens, np.array([1.0, 1.0, 1.0, 1.0])) == 0.5
+    assert auroc(lens, np.array([2.0, 0.0, 1.0, 1.0])) == 0.5
+
+
+def test_strata_keep_their_sizes_under_resampling():
+    values = np.repeat([0.0, 1.0], [5, 95])
+    assert bootstrap(values, lambda v: float(v.mean()), 0, strata=values) == (0.95, 0.95)

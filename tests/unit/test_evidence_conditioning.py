@@ -1,0 +1,111 @@
+"""Metadata that say something else: without effect at the start, with effect once learned."""
+
+import numpy as np
+import pytest
+import torch
+from evidence_samples import toy_test, untrained
+from test_models_inputs import conditioned
+
+from lenshunt.evidence.common import Trained
+from lenshunt.evidence.conditioning import (
+    FAMILIES,
+    SEEING,
+    SEEINGS_ARCSEC,
+    area_gain,
+    change_untrained,
+    measure,
+    stating,
+    without,
+)
+from lenshunt.models import CONDITIONS, build_model
+
+
+def batch_of(n: int = 6) -> dict[str, torch.Tensor]:
+    return {**toy_test(n).batch(np.arange(n)), "metadata": torch.rand(n, len(CONDITIONS))}
+
+
+def with_film(**changes) -> Trained:
+    """A FiLM network that has learned to listen, at random."""
+    subject = untrained("film_resnet")
+    normalisation = conditioned(**changes)
+    network = build_model(subject.config, normalisation).eval()
+    torch.manual_seed(1)
+    for layer in network.film.values():
+        torch.nn.init.normal_(layer.linear.weight, std=0.3)
+    return Trained(network, normalisation, "film", subject.config)
+
+
+def values(evidence, panel: str) -> np.ndarray:
+    return evidence.curves[evidence.curves["panel"] == panel]["value"].to_numpy()
+
+
+def test_an_untrained_network_ignores_its_metadata_exactly():
+    subject = untrained("film_resnet")
+    found = measure(subject, untrained("resnet"), toy_test(16), 0)
+    for panel in ("change", "gain", "missing"):
+        assert (values(found, panel) == 0.0).all()
+    assert found.numbers["largest_change_by_seeing"] == 0.0
+    assert found.numbers["largest_change_untrained"] == 0.0
+    assert found.numbers["auroc_gain_of_metadata"] == 0.0
+
+
+def test_what_has_been_learned_changes_and_its_fresh_twin_does_not():
+    subject, test = with_film(), toy_test(16)
+    found = measure(subject, None, test, 0)
+    assert np.abs(values(found, "change")).max() > 1e-3
+    assert found.numbers["largest_change_by_seeing"] > 1e-3
+    assert change_untrained(subject, test) == 0.0
+
+
+def test_a_hidden_seeing_has_no_effect_whatever_was_learned():
+    found = measure(with_film(conditions_hidden=("log_seeing",)), None, toy_test(16), 0)
+    assert (values(found, "change") == 0.0).all()
+    assert found.numbers["seeing_visible"] == 0.0
+    missing = found.curves[found.curves["panel"] == "missing"]
+    by_family = dict(zip(FAMILIES, missing.groupby("x")["value"].max(), strict=True))
+    assert by_family["seeing"] == 0.0
+    assert by_family["all"] > 1e-3
+
+
+def test_only_the_seeing_is_stated():
+    batch = batch_of()
+    told = stating(batch, 0.5)
+    assert told["metadata"][:, SEEING].tolist() == pytest.approx([np.log10(0.5)] * 6)
+    others = [i for i in range(len(CONDITIONS)) if i != SEEING]
+    assert torch.equal(told["metadata"][:, others], batch["metadata"][:, others])
+    assert torch.equal(told["image"], batch["image"])
+    assert not torch.equal(batch["metadata"], told["metadata"])
+
+
+def test_families_leave_out_what_they_name():
+    batch = batch_of()
+    assert without(batch, "all")["metadata"].isnan().all()
+    gone = {
+        family: {n for n, off in zip(CONDITIONS, without(batch, family)["metadata"][0].isnan(),
+                                     strict=True) if off}
+        for family in FAMILIES
+    }  # fmt: skip
+    assert gone["seeing"] == {"log_seeing"}
+    assert gone["mag"] == {name for name in CONDITIONS if "magnitude" in name}
+    parts = [names for family, names in gone.items() if family != "all"]
+    assert sum(map(len, parts)) == len(set().union(*parts))  # no condition is in two families
+
+
+def test_every_seeing_and_class_has_its_point():
+    found = measure(with_film(), untrained("resnet"), toy_test(16), 0)
+    change = found.curves[found.curves["panel"] == "change"]
+    assert set(change["x"]) == set(SEEINGS_ARCSEC)
+    assert set(change["series"]) == {"lenses", "non-lenses"}
+    assert (change["n"] == 8).all()
+    assert len(found.curves[found.curves["panel"] == "auroc"]) == 3
+
+
+def test_a_paired_gain_is_sharper_than_the_areas_themselves():
+    rng = np.random.default_rng(0)
+    label = np.repeat([1.0, 0.0], 100)
+    hard = rng.normal(size=200)
+    good, poor = 1.0 * label + hard, 0.8 * label + hard
+    gain, (low, high), n = area_gain(label, good, poor, 0)
+    assert n == 200
+    assert 0 < low < gain < high
+    assert high - low < 0.03

@@ -1,0 +1,37 @@
+"""How well a score tells two sets apart, and histograms as shares: what several kinds tell."""
+
+import numpy as np
+
+from lenshunt.evidence.common import Curves, auroc_interval
+
+
+def area(
+    higher: np.ndarray, lower: np.ndarray, seed: int
+) -> tuple[float, tuple[float, float], int]:
+    """Chance that a score of `higher` [n] lies above one of `lower` [m], its 95 % interval, n + m.
+
+    The area under the ROC curve. Scores that are NaN are left out; NaN where one side has none.
+    """
+    higher, lower = higher[np.isfinite(higher)], lower[np.isfinite(lower)]
+    label = np.repeat([1, 0], [len(higher), len(lower)])
+    return *auroc_interval(label, np.concatenate([higher, lower]), seed), len(label)
+
+
+def add_histogram(
+    curves: Curves, panel: str, series: str, values: np.ndarray, edges: np.ndarray
+) -> None:
+    """Share of the finite `values` in each bin; what lies beyond the edges is in the outer bins.
+
+    x is the middle of a bin, the geometric one where the bins grow; n the number of all values.
+    """
+    kept = values[np.isfinite(values)]
+    counts = np.histogram(np.clip(kept, edges[0], edges[-1]), edges)[0]
+    grows = edges[0] > 0 and edges[-1] - edges[-2] > 1.01 * (edges[1] - edges[0])
+    middle = np.sqrt(edges[1:] * edges[:-1]) if grows else (edges[1:] + edges[:-1]) / 2
+    for x, count in zip(middle, counts, strict=True):
+        curves.add(panel, series, x, count / max(len(kept), 1), n=len(kept))
+
+
+def with_interval(name: str, value: float, interval: tuple[float, float]) -> dict[str, float]:
+    """The numbers NAME, NAME_low and NAME_high."""
+    return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}

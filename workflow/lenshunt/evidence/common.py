@@ -1,0 +1,194 @@
+"""What every kind of evidence takes and gives: a trained network, test samples, curves, numbers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import rankdata
+from tqdm import tqdm
+
+from lenshunt.config import ModelConfig
+from lenshunt.evaluation import wilson_interval
+from lenshunt.evaluation.intervals import bootstrap_metrics, percentile_interval
+from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, condition_table
+from lenshunt.training.checkpoint import load_checkpoint
+from lenshunt.training.loading import EpochBatches, Loader, on_device
+
+#: Columns of `Evidence.curves`. low, high: 95 % interval; n: samples behind a value.
+CURVE_COLUMNS = ("panel", "series", "x", "value", "low", "high", "n")
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network as its checkpoint left it, in evaluation mode, on its device.
+
+    name : of the file in config/models
+    """
+
+    network: LensNetwork
+    normalisation: Normalisation
+    name: str
+    config: ModelConfig
+
+
+@dataclass(frozen=True)
+class Panel:
+    """How one panel of a kind is drawn.
+
+    kind : line (x is a scale), steps (bins: x is their centre), points (few values, intervals)
+    reference : value at which a horizontal line is drawn: what nothing learned would give
+    log : axes that are logarithmic, of "x", "y" and "xy"; values of 0 are not drawn there
+    ticks : names of x = 0, 1, 2, ... where x is no scale
+    """
+
+    x_label: str
+    y_label: str
+    kind: Literal["line", "points", "steps"]
+    reference: float | None = None
+    log: Literal["", "x", "y", "xy"] = ""
+    ticks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Curves with CURVE_COLUMNS, one row per point, and single numbers by name."""
+
+    curves: pd.DataFrame
+    numbers: dict[str, float]
+
+
+@dataclass
+class Curves:
+    """Collects points; `table` gives them as `Evidence.curves`."""
+
+    rows: list[dict[str, str | float | int]] = field(default_factory=list)
+
+    def add(
+        self,
+        panel: str,
+        series: str,
+        x: float,
+        value: float,
+        interval: tuple[float, float] = (float("nan"), float("nan")),
+        n: int = 0,
+    ) -> None:
+        """One point; interval is (low, high), NaN where there is none."""
+        values = (panel, series, float(x), float(value), float(interval[0]), float(interval[1]), n)
+        self.rows.append(dict(zip(CURVE_COLUMNS, values, strict=True)))
+
+    def table(self) -> pd.DataFrame:
+        """All points, in the order in which they came."""
+        return pd.DataFrame(self.rows, columns=list(CURVE_COLUMNS))
+
+
+def load_trained(checkpoint: str, device: torch.device | None = None) -> Trained:
+    """The classifier of a checkpoint in evaluation mode; on a GPU where there is one."""
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    content = load_checkpoint(checkpoint, "classifier")
+    normalisation = Normalisation.from_dict(content["normalisation"])
+    config = ModelConfig(**content["model"])
+    network = build_model(config, normalisation)
+    network.load_state_dict(content["state"])
+    return Trained(network.to(device).eval(), normalisation, content["name"], config)
+
+
+def device_of(network: LensNetwork) -> torch.device:
+    """Where the weights of a network are."""
+    return next(network.parameters()).device
+
+
+def test_batches(test: Loader, device: torch.device) -> Iterator[Batch]:
+    """Batches of the test samples with their `metadata`, on `device`; the same in each call.
+
+    `row` points into `test.table`; `label` is 1, 0 or, without one, -1.
+    """
+    columns = {"metadata": condition_table(test.table)}
+    for batch in tqdm(EpochBatches(test, columns, lambda: 0), desc="evidence", disable=None):
+        yield on_device(batch, device)
+
+
+@torch.inference_mode()
+def logits_of(
+    subject: Trained, test: Loader, change: Callable[[Batch], Batch] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and single-view logits [n] of all test samples, after `change` of each batch.
+
+    In the order in which the loader brings them. Use `test_batches` where more than one logit
+    per sample is wanted, so that each batch is read once.
+    """
+    labels, logits = [], []
+    for batch in test_batches(test, device_of(subject.network)):
+        labels.append(batch["label"].cpu().numpy())
+        given = batch if change is None else change(batch)
+        logits.append(subject.network(given).logit.float().cpu().numpy())
+    return np.concatenate(labels), np.concatenate(logits)
+
+
+def bootstrap(
+    values: np.ndarray,
+    statistic: Callable[[np.ndarray], float],
+    seed: int,
+    strata: np.ndarray | None = None,
+    resamples: int = RESAMPLES,
+) -> tuple[float, float]:
+    """95 % percentile interval of `statistic` under resampling of the first axis of `values`.
+
+    strata : [n], each of whose values keeps its number of samples (such as labels)
+    Resamples in which the statistic is NaN are left out; (nan, nan) for less than two samples.
+    """
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    groups = [np.arange(len(values))]
+    if strata is not None:
+        groups = [np.flatnonzero(strata == name) for name in np.unique(strata)]
+    found = []
+    for _ in range(resamples):
+        rows = np.concatenate([group[rng.integers(0, len(group), len(group))] for group in groups])
+        found.append(statistic(values[rows]))
+    kept = np.asarray(found)[np.isfinite(found)]
+    if not len(kept):
+        return float("nan"), float("nan")
+    low, high = np.quantile(kept, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def mean_interval(values: np.ndarray, seed: int) -> tuple[float, tuple[float, float], int]:
+    """Mean of the finite `values`, its bootstrap interval, and their number."""
+    kept = values[np.isfinite(values)]
+    if not len(kept):
+        return float("nan"), (float("nan"), float("nan")), 0
+    return float(kept.mean()), bootstrap(kept, lambda v: float(v.mean()), seed), len(kept)
+
+
+def share_interval(hits: np.ndarray) -> tuple[float, tuple[float, float], int]:
+    """Share of True in bool [n], its Wilson interval, and n."""
+    if not len(hits):
+        return float("nan"), (float("nan"), float("nan")), 0
+    return float(hits.mean()), wilson_interval(int(hits.sum()), len(hits)), len(hits)
+
+
+def auroc_interval(
+    labels: np.ndarray, logits: np.ndarray, seed: int
+) -> tuple[float, tuple[float, float]]:
+    """Area under the ROC curve of samples with label 1 or 0, and its stratified bootstrap interval.
+
+    NaN where a class is missing.
+    """
+    lens, known = labels == 1, labels >= 0
+    if not lens.any() or not (labels == 0).any():
+        return float("nan"), (float("nan"), float("nan"))
+    drawn = bootstrap_metrics(lens[known], logits[known], RESAMPLES, seed, 0)["auroc"]
+    return auroc(lens[known], logits[known]), percentile_interval(drawn)
+
+
+def auroc(lens: np.ndarray, logits: np.ndarray) -> float:
+    """Chance that a lens has a higher logit than a non-lens, from ranks; lens : bool or 0 and 1."""
+    found = lens == 1
+    count = int(found.sum())
+    wins = rankdata(logits)[found].sum() - count * (count + 1) / 2
+    return float(wins / (count * (len(lens) - count)))

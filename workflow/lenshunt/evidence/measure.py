@@ -1,0 +1,104 @@
+"""Measure all kinds of evidence of one trained model, and write their numbers and curves."""
+
+import importlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from lenshunt.evidence.common import CURVE_COLUMNS, Evidence, Panel, load_trained
+from lenshunt.evidence.kinds import kinds_of
+from lenshunt.evidence.sample import PER_CLASS, draw_sample
+from lenshunt.provenance import whole_file
+
+
+def measure_file(
+    *,
+    checkpoint: str,
+    baseline: str | None,
+    indexes: Sequence[str],
+    exclusions: str | None,
+    fold: int | None,
+    seed: int,
+    out_numbers: Path | str,
+    out_curves: Path | str,
+    per_class: int = PER_CLASS,
+) -> None:
+    """Measure every kind of evidence that the model of `checkpoint` has on test samples.
+
+    baseline : checkpoint of the plain model that it is compared with
+    indexes, exclusions, fold : as of the experiment's loader; its split `test` is sampled
+    out_numbers : JSON, what was compared on how many samples, and per kind its numbers and panels
+    out_curves : CSV with columns kind and CURVE_COLUMNS
+
+    Raises ValueError for a model that has no kind of evidence, for curves of a panel that the kind
+    does not have, and for numbers that are infinite.
+    """
+    subject = load_trained(checkpoint)
+    plain = None if baseline is None else load_trained(baseline)
+    kinds = kinds_of(subject.config)
+    if not kinds:
+        raise ValueError(
+            f"{checkpoint}: architecture {subject.config.architecture} has no evidence"
+        )
+    needing = [trained for trained in (subject, plain) if trained is not None]
+    test = draw_sample(
+        indexes=indexes,
+        exclusions=exclusions,
+        fold=fold,
+        segments=any(trained.network.needs_segments for trained in needing),
+        seed=seed,
+        per_class=per_class,
+    )
+    label = test.table["label"].to_numpy()
+    tables, told = [], {}
+    for kind in kinds:
+        module = importlib.import_module(f"lenshunt.evidence.{kind}")
+        # a kind that draws random numbers gets the same ones whatever came before it
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            found: Evidence = module.measure(subject, plain, test, seed)
+        tables.append(checked_curves(found.curves, module.PANELS, kind).assign(kind=kind))
+        told[kind] = {
+            "numbers": _plain_numbers(found.numbers, kind),
+            "panels": {name: asdict(panel) for name, panel in module.PANELS.items()},
+        }
+    content = {
+        "model": subject.name,
+        "baseline": None if plain is None else plain.name,
+        "seed": seed,
+        "lenses": int((label == 1).sum()),
+        "non_lenses": int((label == 0).sum()),
+        "kinds": told,
+    }
+    with whole_file(out_curves) as partial:
+        curves = pd.concat(tables, ignore_index=True)[["kind", *CURVE_COLUMNS]]
+        curves.to_csv(partial, index=False, float_format="%.7g")
+    with whole_file(out_numbers) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def checked_curves(curves: pd.DataFrame, panels: dict[str, Panel], kind: str) -> pd.DataFrame:
+    """`curves`. Raises ValueError for wrong columns and for panels that `panels` does not name."""
+    if list(curves.columns) != list(CURVE_COLUMNS):
+        raise ValueError(f"{kind}: curves have columns {list(curves.columns)}, not {CURVE_COLUMNS}")
+    strangers = sorted(set(curves["panel"]) - set(panels))
+    if strangers:
+        raise ValueError(f"{kind}: no panel {', '.join(strangers)} in PANELS")
+    return curves
+
+
+def _plain_numbers(numbers: dict[str, float], kind: str) -> dict[str, Any]:
+    """Floats for JSON; what is not defined, NaN, becomes null. Infinity is a ValueError."""
+    infinite = [name for name, value in numbers.items() if math.isinf(value)]
+    if infinite:
+        raise ValueError(f"{kind}: {', '.join(infinite)} infinite")
+    return {
+        name: None if math.isnan(value) else float(f"{value:.7g}")
+        for name, value in numbers.items()
+    }

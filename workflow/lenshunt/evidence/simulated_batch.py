@@ -1,0 +1,86 @@
+"""Simulated pairs as batches for networks, with segments, and whose light each segment is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lenshunt.config import SegmentsConfig
+from lenshunt.evidence.observing import Observing
+from lenshunt.evidence.several_deflectors import Pair
+from lenshunt.images import Segments, find_segments
+from lenshunt.models import CONDITIONS, Batch
+from lenshunt.records import SLOTS
+
+#: A segment is an image of the source with this share of the light in it that is not the galaxy's.
+PURITY = 0.67
+#: And this much S/N of that light, without which it is noise or what is left of the galaxy.
+LIGHT_SNR = 3.0
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Lenses first, then their matching non-lenses; image [n, segment] bool: of the source."""
+
+    batch: Batch
+    image: np.ndarray
+
+
+def simulated(rng: np.random.Generator, observing: Observing, pairs: list[Pair]) -> Simulated:
+    """What a telescope and the segment finder make of pairs; both of a pair have one white noise.
+
+    Segments are those of the default configuration, as many as the test set has.
+    """
+    systems = [(pair, True) for pair in pairs] + [(pair, False) for pair in pairs]
+    seeds = rng.integers(0, 2**63, len(pairs))
+    shape = (len(systems), len(SLOTS), observing.grid.size_px, observing.grid.size_px)
+    image, variance = np.zeros(shape, np.float32), np.full(shape, np.inf, np.float32)
+    for row, (pair, lens) in enumerate(systems):
+        light = pair.galaxy + pair.beside + (pair.arcs if lens else pair.unlensed)
+        noise, spread = observing.noise(np.random.default_rng(seeds[row % len(pairs)]), light)
+        image[row, observing.bands], variance[row, observing.bands] = light + noise, spread
+    correlation = np.ones((len(systems), len(SLOTS)))
+    correlation[:, observing.bands] = observing.noise_corr
+    most = observing.segments_max or SegmentsConfig().n_max
+    config = SegmentsConfig(n_max=most)
+    found = find_segments(image, variance, correlation, observing.grid, config)
+    flags = np.zeros((len(systems), len(SLOTS)), np.float32)
+    flags[:, observing.bands] = 1.0
+    metadata = np.tile(observing.metadata, (len(systems), 1))
+    redshift = [pair.deflectors[0].z_lens for pair, _ in systems]
+    metadata[:, CONDITIONS.index("log_1_plus_z")] = np.log10(1.0 + np.array(redshift))
+    batch: Batch = {
+        "image": torch.from_numpy(image),
+        "variance": torch.from_numpy(variance),
+        "noise_corr": torch.from_numpy(correlation.astype(np.float32)),
+        "band_flags": torch.from_numpy(flags),
+        "metadata": torch.from_numpy(metadata.astype(np.float32)),
+        "segments": torch.from_numpy(found.packed()),
+        "label": torch.tensor([float(lens) for _, lens in systems]),
+    }
+    return Simulated(batch, source_images(found, systems, observing))
+
+
+def source_images(
+    found: Segments, systems: list[tuple[Pair, bool]], observing: Observing
+) -> np.ndarray:
+    """Whether a segment is an image of the lensed source: bool [n, segment].
+
+    By the light in the disc of the segment's area about its place, in the band of the best S/N of
+    the arcs; segments of non-lenses are none.
+    """
+    grid = observing.grid
+    axis = (np.arange(grid.size_px) - (grid.size_px - 1) / 2) * grid.pixel_scale_arcsec
+    radius = np.maximum(np.sqrt(found.area / np.pi), grid.pixel_scale_arcsec)
+    result = np.zeros(found.area.shape, bool)
+    for row, (pair, lens) in enumerate(systems):
+        if not lens:
+            continue
+        band = int(np.argmax(pair.arcs.sum(axis=(1, 2)) / observing.sigma_njy))
+        for column in np.flatnonzero(found.area[row] > 0):
+            x, y = found.x[row, column], found.y[row, column]
+            disc = np.hypot(axis[None] - x, axis[:, None] - y) <= radius[row, column]
+            arcs, beside = (plane[band][disc].sum() for plane in (pair.arcs, pair.beside))
+            noise = observing.sigma_njy[band] * np.sqrt(disc.sum())
+            result[row, column] = arcs > max(LIGHT_SNR * noise, PURITY * (arcs + beside))
+    return result

@@ -1,0 +1,21 @@
+"""Measure what the architecture of one trained model promises."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.evidence import measure_file
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    measure_file(
+        checkpoint=snakemake.input.checkpoint,
+        baseline=snakemake.input.baseline,
+        indexes=list(snakemake.input.indexes),
+        exclusions=snakemake.input.exclusions,
+        fold=snakemake.params.fold,
+        seed=snakemake.params.seed,
+        out_numbers=snakemake.output.numbers,
+        out_curves=snakemake.output.curves,
+    )

@@ -1,0 +1,16 @@
+"""Draw the evidence of one trained model."""
+
+from typing import TYPE_CHECKING
+
+from lenshunt.figures.evidence import draw_evidence
+from lenshunt.provenance import logged_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with logged_to(snakemake.log[0]):
+    draw_evidence(
+        numbers=snakemake.input.numbers,
+        curves=snakemake.input.curves,
+        out=snakemake.output.pdf,
+    )
