@@ -112,6 +112,15 @@ def test_added_noise_is_what_the_variance_says():
     assert float(found["variance"][usable].mean()) == pytest.approx(4 * 1.25, rel=1e-4)
 
 
+def test_added_noise_makes_the_noise_less_correlated():
+    batch = {**batch_of(), "noise_corr": torch.full((8, 5), 9.0)}
+    found = augment(batch, TrainingConfig(noise_augmentation=1.0), 0.168)
+    # a sum of n pixels: (9 n + 1 n) sigma^2 of noise over 2 n sigma^2 of variances
+    torch.testing.assert_close(found["noise_corr"], torch.full((8, 5), 5.0))
+    kept = augment(batch, TrainingConfig(noise_augmentation=0.0), 0.168)["noise_corr"]
+    torch.testing.assert_close(kept, batch["noise_corr"])
+
+
 def test_band_dropout_never_hides_the_last_band():
     torch.manual_seed(0)
     flags = torch.tensor([[1.0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]).repeat(500, 1)

@@ -1,12 +1,13 @@
 # What the architecture of a trained model promises, against the experiment's baseline.
 from lenshunt.evidence import kinds_of
 
-#: Pairs of experiment and model that have evidence: the model has kinds, the experiment a baseline.
+#: Pairs of experiment and model that have evidence: the model has kinds and is no mere ablation,
+#: which would not be fused; the experiment has a baseline.
 EVIDENCED = [
     (name, model)
     for name, e in CONFIG.experiments.items()
     if e.baseline is not None
-    for model in e.models
+    for model in e.members or e.models
     if model != e.baseline and kinds_of(MODELS[model])
 ]
 

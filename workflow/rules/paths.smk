@@ -148,6 +148,12 @@ def training_values(*layers):
     return merged_training(CONFIG.training.model_dump(), *layers).model_dump()
 
 
+def cores(training):
+    """CPU cores of one device of a training: its own and those of its loader processes."""
+    values = training_values(training)
+    return values["threads"] + values["workers"]
+
+
 def model_of_backbone(backbone):
     """The model that stands for a backbone family's architecture: its namesake where that is
     used, else the first by name."""

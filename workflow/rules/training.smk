@@ -19,7 +19,7 @@ rule pretrain:
         f"{R}/benchmarks/pretrain/{{pretraining}}/{{backbone}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: CONFIG.training.threads + CONFIG.training.workers
+    threads: lambda w: cores(CONFIG.pretraining[w.pretraining].training)
     resources:
         mem_mb=mem_mb(6000),
         runtime=minutes(12 * 60),
@@ -57,12 +57,12 @@ rule train:
         f"{R}/benchmarks/train/{{experiment}}/{{model}}-{{seed}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: CONFIG.training.threads + CONFIG.training.workers
+    threads: lambda w: cores(MODELS[w.model].training)
     resources:
         mem_mb=mem_mb(6000),
         runtime=minutes(12 * 60),
-        gpu=CONFIG.training.devices,
-        tasks=CONFIG.training.devices,
+        gpu=lambda w: training_values(MODELS[w.model].training)["devices"],
+        tasks=lambda w: training_values(MODELS[w.model].training)["devices"],
     params:
         model=lambda w: MODELS[w.model].model_dump(),
         training=lambda w: training_values(MODELS[w.model].training),

@@ -76,7 +76,8 @@ def carried_along(
 def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -> Batch:
     """A new batch with randomly moved, noisier images; random numbers are torch's global ones.
 
-    Noise of `noise_augmentation` times each pixel's own sigma is added, and the variance says so.
+    Noise of `noise_augmentation` times each pixel's own sigma is added; variance and noise_corr
+    say so.
     Segments move with their images; their fluxes stay those that were measured, where their band
     is not hidden.
     """
@@ -100,6 +101,10 @@ def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float
         image = torch.where(present, image, 0.0)
         variance = torch.where(present, variance, torch.inf)
     new: Batch = {**batch, "image": image, "variance": variance, "band_flags": flags}
+    if "noise_corr" in batch:
+        # what is added is white: both variances of a sum over both sums of variances
+        added = training.noise_augmentation**2
+        new["noise_corr"] = (batch["noise_corr"] + added) / (1.0 + added)
     if "segments" in batch:
         half = 0.5 * image.shape[-1] * pixel_scale_arcsec
         moved = carried_along(batch["segments"], affine, half)

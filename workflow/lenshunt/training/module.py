@@ -111,7 +111,11 @@ class Fitting(lightning.LightningModule):
         return self._train_batches
 
     def val_dataloader(self) -> EpochBatches | list:
-        return self._batches(self.validation_loader) if self.validation_loader else []
+        if self.validation_loader is None:
+            return []
+        batches = self._batches(self.validation_loader)
+        self._validation_table = batches.loader.table
+        return batches
 
     def on_train_epoch_start(self) -> None:
         # Every epoch has its own random numbers, so a resumed training draws the same ones.
@@ -170,13 +174,16 @@ class Fitting(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_number: int) -> None:
         prediction = self.averaged.module(batch)
-        self._found.append(
-            {
-                "rows": batch["row"].cpu(),
-                "losses": self.task.losses(prediction, batch).float().cpu(),
-                "outputs": self.task.outputs(prediction).float().cpu(),
-            }
-        )
+        losses = self.task.losses(prediction, batch).float().cpu()
+        if not torch.isfinite(losses).all():
+            rows = batch["row"].cpu()[~torch.isfinite(losses)]
+            names = self._validation_table["sample_id"].iloc[rows.tolist()].tolist()
+            raise FloatingPointError(
+                f"epoch {self.current_epoch}: the validation loss is not finite for "
+                f"{', '.join(names)}; look at these samples"
+            )
+        outputs = self.task.outputs(prediction).float().cpu()
+        self._found.append({"rows": batch["row"].cpu(), "losses": losses, "outputs": outputs})
 
     def on_validation_epoch_end(self) -> None:
         found, self._found = self._found, []

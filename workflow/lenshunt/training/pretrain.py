@@ -128,7 +128,8 @@ def pretrain(
     }
     opened = partial(open_loader, 0, 1, training=training, **options)
     in_order, validation, test = (opened(splits=[s]) for s in ("train", "val_select", "test"))
-    normalisation = fit_normalisation(in_order, in_order.table, grid)
+    shown = opened(splits=["train"], shuffle=True)
+    normalisation = fit_normalisation(shown, in_order.table, grid)
     task = Regression(TargetScale.of(in_order.table))
     bands = normalisation.bands
 

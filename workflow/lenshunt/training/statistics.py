@@ -83,6 +83,8 @@ def fit_normalisation(
 ) -> Normalisation:
     """Statistics of the training set in `loader`, whose metadata rows are `table`.
 
+    loader : shuffled as in training, where it brings several data sets: the sigmas are taken from
+        its first images
     grid : on which the cutouts are, for its PSF; unknown where None
     """
     sigma, size = band_sigmas(loader)

@@ -99,9 +99,12 @@ def train(
     dataset.guard_labels(in_order.table)
     dataset.guard_labels(validation.table)
     weights = sampling_weights(in_order.table, training.source_weights)
+    shown = open_loader(
+        0, 1, splits=["train"], shuffle=True, weights=weights, training=training, **options
+    )
     if online is None:
         data, share, lens_fraction = None, 0.0, 0.0
-        normalisation = fit_normalisation(in_order, in_order.table, grid)
+        normalisation = fit_normalisation(shown, in_order.table, grid)
     else:
         refuse_online_sources(in_order.table, training.source_weights)
         data, hosts = prepare_online(
@@ -109,7 +112,7 @@ def train(
         )
         share, lens_fraction = data.share, data.lens_fraction
         normalisation = fit_normalisation(
-            batches_for_statistics(in_order, hosts, share),
+            batches_for_statistics(shown, hosts, share),
             table_for_statistics(in_order.table, hosts.table, share),
             grid,
         )
