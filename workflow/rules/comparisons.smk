@@ -1,17 +1,5 @@
 # Ablations: are differences between models resolved? And one line per model with its numbers.
 
-#: Experiments that name comparisons or a baseline.
-COMPARED = [name for name, e in CONFIG.experiments.items() if e.compared()]
-
-
-def compared_only(experiment):
-    """Stops a job for an experiment that names nothing to compare."""
-    if experiment not in COMPARED:
-        raise WorkflowError(
-            f"experiments.{experiment}: nothing to compare; set `comparisons` or `baseline`"
-        )
-    return scored_paths(experiment)
-
 
 rule comparisons:
     input:

@@ -1,21 +1,4 @@
 # What the architecture of a trained model promises, against the experiment's baseline.
-from lenshunt.evidence import kinds_of
-
-#: Pairs of experiment and model that have evidence: the model has kinds and is no mere ablation,
-#: which would not be fused; the experiment has a baseline.
-EVIDENCED = [
-    (name, model)
-    for name, e in CONFIG.experiments.items()
-    if e.baseline is not None
-    for model in e.members or e.models
-    if model != e.baseline and kinds_of(MODELS[model])
-]
-
-
-def first_checkpoint(experiment, model):
-    """The checkpoint of a model's first seed."""
-    seed = CONFIG.experiments[experiment].seeds[0]
-    return f"{R}/training/{experiment}/{model}-{seed}.ckpt"
 
 
 rule evidence:
