@@ -82,18 +82,24 @@ def fit_lenses(
     n_shapes: int,
     failures: RenderFailures,
     more_deflection: torch.Tensor | None = None,
+    model_error: float = 0.0,
 ) -> LensFit:
     """Render lenses [b, p] and solve for their fluxes. Call it with autocast off.
 
     sigma : [band], the unit of flux per band, which keeps float32 away from its limits
     psf : [h, w], that all images were matched to; n_shapes : number of fitted shape parameters
+    model_error : fraction by which the model's light is wrong in any pixel, added in quadrature to
+        the noise: no galaxy is a Sersic profile to the S/N of its core, whose misfit would else
+        outweigh every arc
     The gradient runs through the chi2 with a source, that of the physics loss, and nothing else:
     what is fed back to the classifier measures the lens, it must not become a way to shape it.
     """
     usable = usable_pixels(batch["variance"], batch["band_flags"])
     unit = sigma[:, None, None]
     data = torch.where(usable, batch["image"].float() / unit, 0.0)
-    variance = torch.where(usable, batch["variance"].float() / unit**2, torch.inf)
+    variance = torch.where(
+        usable, batch["variance"].float() / unit**2 + (model_error * data) ** 2, torch.inf
+    )
     noise_corr = noise_correlation(batch)
     params = without_failed(params)
     params = params.view_as(params)

@@ -52,6 +52,7 @@ class PinnLens(LensNetwork):
     supersampling : rays per pixel and axis; cusp_supersampling : in the middle of the lens galaxy
     slope_free : else the mass is isothermal
     correction_nodes : per side, of a free-form correction to the potential; 0 for none
+    model_error : fraction of a pixel's light by which no model is better, see `fit_lenses`
     feedback : whether the classifier is told about the fit; hide_fit : see `RenderFeatures`
     """
 
@@ -78,6 +79,7 @@ class PinnLens(LensNetwork):
         cusp_supersampling: int = 6,
         slope_free: bool = False,
         correction_nodes: int = 0,
+        model_error: float = 0.05,
         feedback: bool = True,
         feedback_width: int = 32,
         hide_fit: float = 0.1,
@@ -95,6 +97,7 @@ class PinnLens(LensNetwork):
             self.register_buffer("psf", torch.tensor(_psf_of(normalisation)), persistent=False)
             self.sampling = (scale, supersampling, cusp_supersampling)
             self.correction_nodes = correction_nodes
+            self.model_error = model_error
             self.failures = RenderFailures()
             self.lens_head = LensHead(
                 channels[-1], channels[-2], (theta_e_min_arcsec, theta_e_max_arcsec),
@@ -140,7 +143,7 @@ class PinnLens(LensNetwork):
             more = deflection_of(correction, grid)
         fit = fit_lenses(
             params, batch, self.input.band_sigma, grid, self.psf, self.lens_head.n_shapes,
-            self.failures, more,
+            self.failures, more, self.model_error,
         )  # fmt: skip
         return _Lenses(params, correction, fit, grid)
 
