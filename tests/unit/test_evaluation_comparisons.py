@@ -135,14 +135,43 @@ def test_too_few_objects_have_a_difference_without_an_interval(tmp_path):
     assert "resolve no FPR" in table.loc["tpr", "note"]
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_sample_without_a_calibrated_score_is_an_error_naming_it(tmp_path, bad):
+    other = model("b").assign(logit_calibrated=lambda table: table["logit"])
+    other.loc[3, "logit_calibrated"] = bad
+    with pytest.raises(ValueError, match=r"p1.parquet: 1 score values .*samples demo-00003\)"):
+        compared(tmp_path, [model("a"), other], {"x": ("a", "b")})
+
+
 @pytest.mark.parametrize(
-    "n_nonlens, rate",
+    "systems, rate",
     [(99, None), (100, 0.1), (999, 0.1), (1000, 1e-2), (9999, 1e-2), (10_000, 1e-3),
      (20_000, 1e-3), (100_000, 1e-4)],
 )  # fmt: skip
-def test_a_rate_is_resolved_by_ten_false_positives(n_nonlens, rate):
-    found = resolved_rate(n_nonlens)
+def test_a_rate_is_resolved_by_ten_false_positives(systems, rate):
+    found = resolved_rate(systems)
     assert found == rate if rate else np.isnan(found)
+
+
+@pytest.mark.parametrize("views, rate", [(1, 1e-2), (10, 0.1), (50, None)])
+def test_views_of_one_object_resolve_no_lower_rate_than_the_object(tmp_path, views, rate):
+    """1000 non-lenses; ten that pass at 1e-2 may all be views of one of them."""
+    tables = []
+    for name, seed in (("a", 1), ("b", 2)):
+        table = model(name, n=1200, lens_fraction=1 / 6, score_seed=seed).assign(seed=1)
+        nonlens = table["label"] == 0
+        number = np.arange(1200)[nonlens] // views
+        table.loc[nonlens, "system_id"] = [f"object-{i}" for i in number]
+        tables.append(table)
+    table = compared(tmp_path, tables, {"x": ("a", "b")}, bootstraps=50).set_index("quantity")
+    assert (table["n_nonlens"] == 1000).all()
+    if rate:
+        assert table.loc["tpr", "fpr"] == rate
+        assert table["low"].notna().all()
+    else:
+        assert "non-lenses of 20 systems resolve no FPR" in table.loc["tpr", "note"]
+        assert "fewer than 10 of 20 systems" in table.loc["partial_auc", "note"]
+        assert np.isnan(table.loc["partial_auc", "low"])
 
 
 def test_the_paired_interval_needs_as_many_lenses_as_the_exact_test_of_mcnemar():
@@ -204,3 +233,18 @@ def test_intervals_of_two_seeds_cover_the_difference_between_trainings(models, n
         found = seeds_and_samples(plain, resampled, pooled_scatter(trained), False, trial)
         covered += found.low <= 0 <= found.high
     assert 0.92 <= covered / trials <= 0.995
+
+
+@pytest.mark.parametrize("times, low, high", [(1, 0.01, 0.06), (2, 0.08, 0.17), (3, 0.14, 0.26)])
+def test_two_seeds_understate_a_model_that_scatters_more_by_what_is_told(times, low, high):
+    """Of 16 equal models the first scatters `times` as much; its false verdicts, no test noise."""
+    rng = np.random.default_rng(2)
+    wrong, trials = 0, 600
+    for trial in range(trials):
+        trained = rng.normal(size=(16, 2))
+        trained[0] *= times
+        plain = trained[0] - trained[1]
+        resampled = np.tile(plain, (200, 1))
+        found = seeds_and_samples(plain, resampled, pooled_scatter(trained), False, trial)
+        wrong += found.verdict != "not resolved"
+    assert low <= wrong / trials <= high

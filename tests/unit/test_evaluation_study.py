@@ -43,6 +43,7 @@ def study(tmp_path):
     out = tmp_path / "s.csv"
     study_table(
         predictions=paths,
+        members=["a", "b"],
         metrics_csv=metrics,
         parameters=str(tmp_path / "sizes.json"),
         out_csv=str(out),
@@ -95,6 +96,37 @@ def test_metrics_of_another_run_are_an_error(study, tmp_path):
     with pytest.raises(ValueError, match="no metrics of a, seed 1, on demo"):
         study_table(
             predictions=paths,
+            members=["a"],
+            metrics_csv=str(tmp_path / "m.csv"),
+            parameters=str(tmp_path / "sizes.json"),
+            out_csv=str(tmp_path / "s2.csv"),
+            out_tex=str(tmp_path / "s2.tex"),
+        )
+
+
+def test_an_ablation_is_no_member_of_the_fusion(study, tmp_path):
+    labels = ("a-1", "a-2", "b-1", "b-2", "fused")
+    out = tmp_path / "s2.csv"
+    study_table(
+        predictions={label: str(tmp_path / f"{label}.parquet") for label in labels},
+        members=["a"],
+        metrics_csv=str(tmp_path / "m.csv"),
+        parameters=str(tmp_path / "sizes.json"),
+        out_csv=str(out),
+        out_tex=str(tmp_path / "s2.tex"),
+    )
+    table = pd.read_csv(out).set_index("model")
+    assert list(table["parameters"]) == [1000, 2_000_000, 2 * 1000]
+
+
+def test_metrics_of_other_objects_are_an_error(study, tmp_path):
+    found, *_ = study
+    paths = {"a-1": str(tmp_path / "a-1.parquet")}
+    paths["b-1"] = written(found["b-1"].iloc[50:], tmp_path, "fewer")
+    with pytest.raises(ValueError, match=r"a, seed 1, on demo are of 300 lenses.*have 250 and 300"):
+        study_table(
+            predictions=paths,
+            members=["a", "b"],
             metrics_csv=str(tmp_path / "m.csv"),
             parameters=str(tmp_path / "sizes.json"),
             out_csv=str(tmp_path / "s2.csv"),

@@ -5,8 +5,18 @@ import pytest
 import torch
 from evidence_samples import toy_test, untrained
 from test_models_inputs import conditioned
+from training_toy import MemoryLoader, toy_table
 
-from lenshunt.evidence.arc_attention import PANELS, host_batches, measure, ratio
+from lenshunt.evidence import arc_attention
+from lenshunt.evidence.arc_attention import (
+    HOSTS,
+    PANELS,
+    QUERIES,
+    host_batches,
+    measure,
+    measure_masses,
+    ratio,
+)
 from lenshunt.evidence.attention_maps import attention_masses, attention_weights, transformer_of
 from lenshunt.evidence.common import Trained
 from lenshunt.evidence.painted_arcs import (
@@ -180,9 +190,43 @@ def test_a_planted_bias_along_the_circle_is_found_with_and_without_an_arc(arcs):
 
 
 def test_only_non_lenses_are_painted_on():
-    batches = list(host_batches(toy_test(20, 6), torch.device("cpu")))
+    batches = list(host_batches(toy_test(20, 6), torch.device("cpu"), 0))
     assert sum(len(batch["label"]) for batch in batches) == 10
     assert all((batch["label"] == 0).all() for batch in batches)
+
+
+def test_hosts_are_of_all_data_sets_not_of_the_first(monkeypatch):
+    monkeypatch.setattr(arc_attention, "HOSTS", 20)
+    batches = list(host_batches(toy_test(200, 50), torch.device("cpu"), 0))
+    rows = torch.cat([batch["row"] for batch in batches])
+    assert len(rows) == 20 < HOSTS
+    assert 60 < rows.float().mean() < 140
+
+
+class WideTest(MemoryLoader):
+    """Noise of 64 pixels, all of it non-lenses."""
+
+    def __init__(self, n: int) -> None:
+        noise = noise_batch(n)
+        table = toy_table(np.zeros(n), bands=("HSC_G", "HSC_R", "HSC_I", "HSC_Z", ""))
+        super().__init__(table, (noise["image"].numpy(), noise["variance"].numpy()), 10)
+
+
+@torch.no_grad()
+def test_a_network_whose_patches_all_look_at_bright_ones_does_not_follow_arcs():
+    """Keys are told by their brightness, queries by nothing: no patch cares where it is itself."""
+    subject = wide()
+    for layer in transformer_of(subject.network).layers:
+        torch.nn.init.zeros_(layer.attention.q_proj.weight)
+        torch.nn.init.normal_(layer.attention.q_proj.bias, std=3.0)
+        torch.nn.init.normal_(layer.attention.k_proj.weight, std=0.3)
+    found, _ = measure_masses(subject, subject.network, WideTest(40), 0)
+    masses = found["trained", QUERIES].mean(axis=(1, 3))
+    known = np.isfinite(masses).all(axis=0)
+    assert known.sum() > 10
+    keys = found["trained", CONTROLS[1]].mean(axis=(1, 3))
+    assert abs(ratio(keys[:, known].T) - 1) > 0.05
+    assert ratio(masses[:, known].T) == pytest.approx(1, abs=1e-3)
 
 
 def test_measured_whole_on_a_small_network():

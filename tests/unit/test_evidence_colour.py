@@ -68,7 +68,8 @@ def test_an_untrained_network_is_measured_and_others_are_refused():
         int((test.segments[row, :, -3] > 0).sum()) for row in range(1, 60, 2)
     )
     # the segments know nothing of the label, nor does the network
-    low, high = (found.numbers[f"distance_auroc_{side}"] for side in ("low", "high"))
-    assert low < 0.5 < high
+    for name in ("distance_auroc", "membership_auroc_non_lenses"):
+        low, high = (found.numbers[f"{name}_{side}"] for side in ("low", "high"))
+        assert low < 0.5 < high
     with pytest.raises(ValueError, match="has no memberships"):
         measure(untrained("resnet"), None, test, 1)

@@ -6,12 +6,12 @@ import torch
 from evidence_samples import toy_test, untrained
 from test_models_inputs import conditioned
 
+from lenshunt.evidence.areas import area_gain
 from lenshunt.evidence.common import Trained
 from lenshunt.evidence.conditioning import (
     FAMILIES,
     SEEING,
     SEEINGS_ARCSEC,
-    area_gain,
     change_untrained,
     measure,
     stating,

@@ -7,7 +7,8 @@ from evidence_samples import WithSegments, toy_test, untrained
 from segment_samples import padding, random_segments
 
 from lenshunt.config import Grid
-from lenshunt.evidence.deflectors import PANELS, _classed, edge_weights, measure
+from lenshunt.evidence import deflectors as deflectors_module
+from lenshunt.evidence.deflectors import FRESH, PANELS, UNLENSED, _classed, edge_weights, measure
 from lenshunt.evidence.observing import (
     Observing,
     correlation_width_px,
@@ -83,8 +84,10 @@ def test_segments_of_lenses_are_images_and_those_of_non_lenses_are_not():
     assert found.batch["label"].tolist() == [1.0] * 5 + [0.0] * 5
     assert found.image[:5].any()
     assert not found.image[5:].any()
+    assert found.unlensed[5:].any()
+    assert not found.unlensed[:5].any()
     there = found.batch["segments"][:, :, -3].numpy() > 0
-    assert there[found.image].all()
+    assert there[found.image | found.unlensed].all()
     assert torch.isinf(found.batch["variance"][:, 3:]).all()
     z = found.batch["metadata"][:, CONDITIONS.index("log_1_plus_z")]
     assert (z > 0).all()
@@ -136,6 +139,14 @@ def test_padding_takes_no_part():
     assert not np.allclose(weights, 1, rtol=1e-3)
 
 
+def test_systems_in_several_passes_are_those_of_one(monkeypatch):
+    network = untrained("gat_lens").network
+    image = np.tile([True, True, False, False], (8, 1))
+    whole = edge_weights(network, graph_batch(), image)
+    monkeypatch.setattr(deflectors_module, "AT_ONCE", 3)
+    np.testing.assert_allclose(edge_weights(network, graph_batch(), image), whole, rtol=1e-4)
+
+
 def test_edges_are_told_apart_by_where_they_come_from():
     # one system: the galaxy, two images (nodes 1, 2), one other (3); edges into node 1
     edges = np.array([[0, 1, 2, 3], [1, 1, 1, 1]])
@@ -153,5 +164,7 @@ def test_an_untrained_network_tells_nothing_and_others_are_refused():
     areas = found.curves[found.curves["panel"] == "auroc"]
     assert sorted(areas["series"].unique()) == ["gat_lens", "resnet"]
     assert (areas["n"] == 8).all()
+    told = found.curves[found.curves["panel"] == "preference"]["series"]
+    assert set(told) == {"gat_lens", UNLENSED, FRESH}
     with pytest.raises(ValueError, match="has no graph"):
         measure(untrained("resnet"), None, test, 1, pairs=2)

@@ -54,22 +54,28 @@ def test_nothing_added_is_the_same_in_every_panel(evidence):
     assert len(clean) == 1
 
 
-def test_a_network_gains_nothing_on_itself(learned):
+def test_a_network_gains_nothing_on_itself(monkeypatch, learned):
+    monkeypatch.setattr(robustness, "EPSILONS", (0.0, 0.1))
+    monkeypatch.setattr(robustness, "NOISES", (0.0, 1.0))
     found = measure(learned, Trained(learned.network, *list(vars(learned).values())[1:]),
                     toy_test(16), 0)  # fmt: skip
     gains = [value for name, value in found.numbers.items() if "gain" in name]
-    assert len(gains) == 3 * (len(EPSILONS) + 2 * len(NOISES))
+    # of accuracies and of areas, each with its interval
+    assert len(gains) == 2 * 3 * (2 + 2 * 2)
     assert set(gains) == {0.0}
 
 
 def test_gains_are_differences_of_the_curves(evidence):
-    both = of(evidence, "noise", "learned") - of(evidence, "noise", "resnet")
-    told = [evidence.numbers[f"noise_{strength:g}_gain"] for strength in NOISES]
-    np.testing.assert_allclose(told, both, atol=1e-12)
+    for panel, name in (("noise", "gain"), ("noise_auroc", "auroc_gain")):
+        both = of(evidence, panel, "learned") - of(evidence, panel, "resnet")
+        told = [evidence.numbers[f"noise_{strength:g}_{name}"] for strength in NOISES]
+        np.testing.assert_allclose(told, both, atol=1e-12)
 
 
 def test_the_attack_takes_some_of_each_class(monkeypatch, learned):
     monkeypatch.setattr(robustness, "ATTACKED_PER_CLASS", 5)
+    monkeypatch.setattr(robustness, "EPSILONS", (0.0, 0.1))
+    monkeypatch.setattr(robustness, "NOISES", (0.0, 1.0))
     found = measure(learned, None, toy_test(40, 16), 0)
     assert found.numbers["attack_samples"] == 10
     assert found.numbers["noise_samples"] == 40

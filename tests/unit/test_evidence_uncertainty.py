@@ -49,6 +49,7 @@ def test_a_shallower_image_is_the_same_with_more_noise(batch):
     usable = usable_pixels(batch["variance"], batch["band_flags"])
     added = (found["image"] - batch["image"])[usable] / batch["variance"][usable].sqrt()
     assert float(added.square().mean()) == pytest.approx(SHALLOWER**2 - 1, rel=0.01)
+    torch.testing.assert_close(found["noise_corr"], 1 + (batch["noise_corr"] - 1) / SHALLOWER**2)
     ratio = found["variance"][usable] / batch["variance"][usable]
     torch.testing.assert_close(ratio, torch.full_like(ratio, SHALLOWER**2))
 
@@ -93,7 +94,7 @@ def test_errors_rise_with_an_epistemic_part_that_knows_of_them():
         1
     ) / 4
     curves = Curves()
-    numbers = _errors(curves, Draws(truth, logits))
+    numbers = _errors(curves, Draws(truth, logits), "epistemic", "epistemic part")
     assert len(curves.table()) == QUANTILES
     assert (curves.table()["n"] == n // QUANTILES).all()
     assert numbers["error_rate_least_sure"] > numbers["error_rate"] > numbers["error_rate_surest"]
@@ -106,6 +107,13 @@ def test_an_untrained_ensemble_is_measured_the_same_twice_and_others_are_refused
     assert found.numbers == again.numbers
     assert found.curves.equals(again.curves)
     assert set(found.curves["series"]) >= {TEST, *CHANGES, "epistemic part", "entropy, resnet"}
+    # what only the ensemble has, what it shares with the baseline, and the baseline's
+    errors = found.curves[found.curves["panel"] == "errors"]
+    assert set(errors["series"]) == {"epistemic part", "entropy, resnet"}
+    assert "entropy" in set(found.curves[found.curves["panel"] == "auroc"]["series"])
+    label, logits = common.logits_of(plain, test)
+    wrong = ((logits > 0) != (label == 1)).mean()
+    assert found.numbers["baseline_entropy_error_rate"] == pytest.approx(wrong)
     shares = found.curves[found.curves["panel"] == "epistemic"].groupby("series")["value"].sum()
     assert np.allclose(shares, 1)
     with pytest.raises(ValueError, match="draws no networks"):

@@ -91,6 +91,7 @@ rule study_table:
         runtime=minutes(10),
     params:
         names=lambda w: list(scored_paths(w.experiment)),
+        members=lambda w: unique(model for model, _ in fused(w.experiment)),
         code=code("evaluation"),
     message:
         "Tabulating the models of {wildcards.experiment}"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 with logged_to(snakemake.log[0]):
     study_table(
         predictions=dict(zip(snakemake.params.names, snakemake.input.predictions, strict=True)),
+        members=snakemake.params.members,
         metrics_csv=snakemake.input.metrics,
         parameters=snakemake.input.sizes,
         out_csv=snakemake.output.csv,

@@ -111,8 +111,8 @@ def compare_on(
 
     comparisons : (model, against) by name. Values, differences and bounds are NaN where they are
     undefined (one class) or not resolved (too few non-lenses for any FPR); bounds also where
-    fewer than ten systems have a lens, or a non-lens, and of a partial area that rests on fewer
-    than ten non-lenses. The note says why.
+    fewer than ten systems have a lens, or a non-lens, and of a partial area that rests on
+    non-lenses of fewer than ten systems. The note says why.
     """
     pairs = {name: common_runs(list(test.scores), *pair) for name, pair in comparisons.items()}
     used = {run for found, _ in pairs.values() for pair in found for run in pair}
@@ -140,12 +140,14 @@ class _Measured:
     """Quantities of every run on one test set: plain [3] and resampled [b, 3].
 
     found : lenses above the threshold of `rate`, bool [n1]; rate : FPR that the non-lenses
-    resolve, NaN for none; reason : why nothing is defined, or ""; systems : of the rarer class
+    resolve, NaN for none; reason : why nothing is defined, or ""; lens_systems, nonlens_systems :
+    number of systems with an object of the class
     """
 
     n_lens: int
     n_nonlens: int
-    systems: int
+    lens_systems: int
+    nonlens_systems: int
     rate: float
     reason: str
     plain: dict[Run, np.ndarray]
@@ -157,7 +159,8 @@ class _Measured:
         if self.reason:
             return {"verdict": UNDEFINED, "note": f"undefined: {self.reason}"}
         if quantity == "tpr" and np.isnan(self.rate):
-            note = f"not resolved: {self.n_nonlens} non-lenses resolve no FPR <= {PARTIAL_FPR:g}"
+            systems = f"non-lenses of {self.nonlens_systems} systems"
+            note = f"not resolved: {systems} resolve no FPR <= {PARTIAL_FPR:g}"
             return {"verdict": NOT_RESOLVED, "note": note}
         at = QUANTITIES.index(quantity)
         first, second = (np.array([self.plain[pair[i]][at] for pair in pairs]) for i in (0, 1))
@@ -194,10 +197,11 @@ class _Measured:
 
     def _no_interval(self, quantity: str) -> str:
         """Why no bootstrap can tell the interval; "" where it can."""
-        if self.systems < FEW:
+        if min(self.lens_systems, self.nonlens_systems) < FEW:
             return f"no interval: a class has fewer than {FEW} systems"
         if quantity == "partial_auc" and np.isnan(self.rate):
-            return f"no interval: fewer than {FEW} of {self.n_nonlens} non-lenses at its FPR"
+            systems = f"{self.nonlens_systems} systems of non-lenses"
+            return f"no interval: fewer than {FEW} of {systems} at its FPR"
         return ""
 
 
@@ -205,9 +209,10 @@ def _measured(test: ScoredTest, runs: set[Run], bootstraps: int, seed: int) -> _
     """Everything that the comparisons of one test set need, bootstrapped together."""
     lens, systems = test.lens, test.rows["system_id"].to_numpy(str)
     n_lens, n_nonlens = int(lens.sum()), int((~lens).sum())
-    reason, rate = one_class_reason(n_lens, n_nonlens), resolved_rate(n_nonlens)
-    fewest = min(len(np.unique(systems[rows])) for rows in (lens, ~lens))
-    counts = (n_lens, n_nonlens, fewest, rate, reason)
+    reason = one_class_reason(n_lens, n_nonlens)
+    lens_systems, nonlens_systems = (len(np.unique(systems[rows])) for rows in (lens, ~lens))
+    rate = resolved_rate(nonlens_systems)
+    counts = (n_lens, n_nonlens, lens_systems, nonlens_systems, rate, reason)
     if reason:
         return _Measured(*counts, plain={}, resampled={}, found={})
     scores = {run: test.scores[run] for run in sorted(runs)}

@@ -9,7 +9,7 @@ import pandas as pd
 from lenshunt.config import FUSED_LABEL
 from lenshunt.evaluation.ensembles import FUSED
 from lenshunt.evaluation.paired import Run
-from lenshunt.evaluation.predictions import labelled_rows, read_predictions
+from lenshunt.evaluation.predictions import check_finite, labelled_rows, read_predictions
 from lenshunt.evaluation.strata import test_sets
 
 
@@ -37,7 +37,7 @@ def read_scored_tests(predictions: Mapping[str, str]) -> dict[str, ScoredTest]:
 
     predictions : Parquet tables by label; model and seed are those in the table, the model of a
     fusion is called `fused`. Raises ValueError naming two tables that share no test object, that
-    disagree about a label, or that hold the same model and seed.
+    disagree about a label, or that hold the same model and seed, and samples without a score.
     """
     tests: dict[Run, pd.DataFrame] = {}
     paths: dict[Run, str] = {}
@@ -49,7 +49,9 @@ def read_scored_tests(predictions: Mapping[str, str]) -> dict[str, ScoredTest]:
         run = (FUSED_LABEL if model == FUSED else model, int(table["seed"].iloc[0]))
         if run in tests:
             raise ValueError(f"{path}: {run[0]}, seed {run[1]}, is also in {paths[run]}")
-        tests[run] = labelled_rows(table, "test", path).set_index("sample_id", drop=False)
+        rows = labelled_rows(table, "test", path)
+        check_finite(_scores(rows), rows["sample_id"].to_numpy(), "score", path)
+        tests[run] = rows.set_index("sample_id", drop=False)
         paths[run] = path
     return _common_tests(tests, paths)
 

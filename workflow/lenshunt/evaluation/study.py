@@ -1,7 +1,7 @@
 """The study table: one row per model and test set, seeds averaged, with their scatter."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +41,23 @@ IDENTITY = ("dataset", "model", "seeds", "n_lens", "n_nonlens", "parameters")
 
 
 def study_table(
-    *, predictions: Mapping[str, str], metrics_csv: str, parameters: str, out_csv: str, out_tex: str
+    *,
+    predictions: Mapping[str, str],
+    members: Collection[str],
+    metrics_csv: str,
+    parameters: str,
+    out_csv: str,
+    out_tex: str,
 ) -> None:
     """Write the study table of an experiment.
 
     predictions : Parquet table by label, of every model and seed and of their fusion
+    members : models that are fused; mere ablations are not
     metrics_csv : the long table of `evaluate`; parameters : JSON, trainable values by model
     out_csv : IDENTITY, then each of NUMBERS with the smallest and largest of its seeds
     Test sets of one class are left out: all their numbers are undefined, for the reasons that
     the table of metrics gives. ECE is the debiased one, on the test set of the row.
+    Raises ValueError as `read_scored_tests`, and where the metrics are of other objects.
     """
     metrics = pd.read_csv(metrics_csv)
     counts: dict[str, int] = json.loads(Path(parameters).read_text())
@@ -57,7 +65,7 @@ def study_table(
         row
         for dataset, test in read_scored_tests(predictions).items()
         if test.rows["label"].nunique() == 2
-        for row in _rows(dataset, test, metrics, counts)
+        for row in _rows(dataset, test, members, metrics, counts)
     ]
     spread = [f"{name}{end}" for name in NUMBERS for end in ("", "_min", "_max")]
     table = pd.DataFrame(rows, columns=[*IDENTITY, *spread])
@@ -66,12 +74,16 @@ def study_table(
 
 
 def _rows(
-    dataset: str, test: ScoredTest, metrics: pd.DataFrame, counts: Mapping[str, int]
+    dataset: str,
+    test: ScoredTest,
+    members: Collection[str],
+    metrics: pd.DataFrame,
+    counts: Mapping[str, int],
 ) -> list[dict[str, object]]:
     """One row per model of one test set."""
     runs = list(test.scores)
     # The fusion works with all its members, each seed of them a network of its own.
-    sizes = dict(counts) | {FUSED_LABEL: sum(counts[m] for m, _ in runs if m != FUSED_LABEL)}
+    sizes = dict(counts) | {FUSED_LABEL: sum(counts[m] for m, _ in runs if m in members)}
     rows = []
     for model in dict.fromkeys(m for m, _ in runs):
         seeds = [run for run in runs if run[0] == model]
@@ -94,11 +106,20 @@ def _numbers(
     model = FUSED if run[0] == FUSED_LABEL else run[0]
     own = metrics[
         (metrics["dataset"] == dataset) & (metrics["model"] == model) & (metrics["seed"] == run[1])
-    ].set_index(["stratum", "metric"])["value"]
+    ].set_index(["stratum", "metric"])
     if own.empty:
         raise ValueError(f"no metrics of {run[0]}, seed {run[1]}, on {dataset}: make them again")
+    counted = [int(own[name]["all", "auroc"]) for name in ("n_lens", "n_nonlens")]
+    common = [int(test.lens.sum()), int((~test.lens).sum())]
+    if counted != common:
+        raise ValueError(
+            f"the metrics of {run[0]}, seed {run[1]}, on {dataset} are of {counted[0]} lenses and "
+            f"{counted[1]} non-lenses, but all tables have {common[0]} and {common[1]} in common; "
+            "predict with all models on the same data sets, and make the metrics again"
+        )
     # A set without a known flux ratio has the low bin all the same, without a value.
-    found: dict[str, float | None] = {n: float(own[key]) for n, key in FROM_METRICS.items()}
+    known = own["value"]
+    found: dict[str, float | None] = {n: float(known[key]) for n, key in FROM_METRICS.items()}
     labels = test.rows["label"].to_numpy()
     found["partial_auc"] = partial_auc(labels, test.scores[run])
     for when, values in (("before", test.logits[run]), ("after", test.scores[run])):

@@ -2,8 +2,9 @@
 
 Arcs of known place are painted onto non-lenses of the test split. Attention from a patch on the arc
 to the others on it is compared with that to as many patches off it, at the same radius, and as far
-away as well: networks look at what is near whatever it shows. The same patches without the arc tell
-geometry from content, an untrained network what the start gives.
+away as well: networks look at what is near whatever it shows. Queries off the arc, as far from the
+same patches on it, tell whether all patches look at what is bright. The same patches without the
+arc tell geometry from content, an untrained network what the start gives.
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from lenshunt.evidence.common import (
     test_batches,
 )
 from lenshunt.evidence.painted_arcs import CONTROLS, PatchGrid, draw_arcs, painted, pair_weights
+from lenshunt.evidence.subset import chosen_rows
 from lenshunt.models import Batch, LensNetwork, build_model
 from lenshunt.models.arc_attention import ArcBias, geometry_tables, pair_features
 from lenshunt.training.loading import Loader
@@ -34,15 +36,20 @@ RADIUS_BINS = 4
 #: Points of the curves of the bias.
 STEPS = 41
 _RATIO = "attention on / off the arc"
+_FROM = "attention of queries on / off the arc"
+#: A third control: queries off the arc, keys on it, radius and distance as in the second one.
+QUERIES = "queries off the arc"
 _BIAS = "bias of attention scores"
 PANELS: dict[str, Panel] = {
     "mass": Panel("layer", "attention per patch / even spread", "line", reference=1.0),
     "radius": Panel(f"layer ({CONTROLS[0]})", _RATIO, "line", reference=1.0),
     "distance": Panel(f"layer ({CONTROLS[1]})", _RATIO, "line", reference=1.0),
+    "queries": Panel("layer (keys on the arc)", _FROM, "line", reference=1.0),
     "einstein": Panel("Einstein radius (arcsec)", f"{_RATIO}, all layers", "line", reference=1.0),
     "bias_radial": Panel("radius of key - query (arcsec)", _BIAS, "line", reference=0.0),
     "bias_tangential": Panel("separation along circle (arcsec)", _BIAS, "line", reference=0.0),
 }
+_CONTROL_PANELS = {CONTROLS[0]: "radius", CONTROLS[1]: "distance", QUERIES: "queries"}
 #: Networks and images whose attention is compared.
 PAINTED, UNPAINTED, FRESH = "trained", "trained, arc not painted", "untrained"
 
@@ -52,16 +59,13 @@ def ratio(values: np.ndarray) -> float:
     return float(values[:, 0].mean() / values[:, 1].mean())
 
 
-def host_batches(test: Loader, device: torch.device) -> Iterator[Batch]:
-    """Up to HOSTS non-lenses of the test samples."""
-    left = HOSTS
+def host_batches(test: Loader, device: torch.device, seed: int) -> Iterator[Batch]:
+    """Up to HOSTS random non-lenses of the test samples: the first ones are of one data set."""
+    chosen = torch.from_numpy(chosen_rows(test.table["label"].to_numpy(), HOSTS, seed)).to(device)
     for batch in test_batches(test, device):
-        rows = torch.nonzero(batch["label"] == 0)[:left, 0]
-        if len(rows):
-            left -= len(rows)
-            yield {name: values[rows] for name, values in batch.items()}  # type: ignore
-        if not left:
-            return
+        kept = torch.isin(batch["row"].to(device), chosen) & (batch["label"] == 0)
+        if kept.any():
+            yield {name: values[kept] for name, values in batch.items()}  # type: ignore
 
 
 def measure_masses(
@@ -75,7 +79,7 @@ def measure_masses(
     grid = PatchGrid.of(subject.normalisation, _patch_px(subject.network))
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     radii = []
-    for host in host_batches(test, device_of(subject.network)):
+    for host in host_batches(test, device_of(subject.network), seed):
         arcs, radius = draw_arcs(rng, len(host["image"]), subject.normalisation, grid.patch_px)
         radii.append(radius)
         lens = painted(rng, host, arcs)
@@ -85,10 +89,12 @@ def measure_masses(
             FRESH: (fresh, lens),
         }
         pairs = {control: pair_weights(rng, arcs, grid, control) for control in CONTROLS}
+        # query and key exchanged: the key is on the arc in both sets, the query in one
+        pairs[QUERIES] = pairs[CONTROLS[1]].transpose(2, 3)
         both = torch.cat(list(pairs.values()))
         for name, (network, batch) in cases.items():
             masses = attention_masses(network, batch, both).cpu().numpy()
-            for number, control in enumerate(CONTROLS):
+            for number, control in enumerate(pairs):
                 found.setdefault((name, control), []).append(masses[2 * number : 2 * number + 2])
     joined = {key: np.concatenate(parts, axis=2) for key, parts in found.items()}
     return joined, np.concatenate(radii)
@@ -113,7 +119,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         _add_layers(curves, name, control, values.mean(axis=3), seed)
         _add_radii(curves, name, control, values.mean(axis=(1, 3)), radius, seed)
         numbers.update(_numbers(name, control, values.mean(axis=(1, 3)), seed))
-    for control in CONTROLS:
+    for control in (*CONTROLS, QUERIES):
         both = [found[name, control].mean(axis=(1, 3)) for name in (PAINTED, UNPAINTED)]
         numbers.update(_content(control, np.concatenate(both), seed))
     numbers["bias_rms"] = _add_bias(curves, subject, float(np.median(radius)))
@@ -128,7 +134,7 @@ def _of_lenses(values: np.ndarray) -> np.ndarray:
 
 def _add_layers(curves: Curves, name: str, control: str, values: np.ndarray, seed: int) -> None:
     """values : [2, layer, n]"""
-    panel = "radius" if control == CONTROLS[0] else "distance"
+    panel = _CONTROL_PANELS[control]
     for layer in range(values.shape[1]):
         pairs = _of_lenses(values[:, layer])
         if not len(pairs):

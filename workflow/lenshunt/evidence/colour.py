@@ -44,7 +44,7 @@ PANELS: dict[str, Panel] = {
         ticks=("loss, learned", "loss, random", "distance"),
     ),
     "membership": Panel("membership", "share of the segments", "steps"),
-    "radius": Panel("distance from the middle / true Einstein radius", "mean membership", "line"),
+    "radius": Panel("distance from the middle / Einstein radius", "mean membership", "line"),
 }
 
 
@@ -141,12 +141,18 @@ def loss_per_segment(
 def _memberships(
     curves: Curves, found: dict[str, np.ndarray], test: Loader, seed: int
 ) -> dict[str, float]:
-    """Of segments near the true Einstein radius of their lens against its others; by radius."""
+    """Of segments near the true Einstein radius of their lens against its others; by radius.
+
+    And against segments of non-lenses as near to the radius of a random lens: what the place of a
+    segment gives, of whatever colour.
+    """
     truth = test.table["einstein_radius"].to_numpy(float)[found["row"]]
     truth = np.where((found["label"] == 1) & (truth > 0), truth, np.nan)
-    relative = found["radius"] / truth[:, None]
-    known = np.isfinite(relative)
-    member, relative = found["member"][known], relative[known]
+    member, relative = _by_radius(found, truth)
+    known = truth[np.isfinite(truth)]
+    rng = np.random.default_rng(seed)
+    taken = rng.choice(known, len(truth)) if len(known) else np.full(len(truth), np.nan)
+    alike = _by_radius(found, np.where(found["label"] == 0, taken, np.nan))
     near = np.abs(relative - 1.0) < ARC_WITHIN
     numbers: dict[str, float] = {}
     for name, series, rows in (("arcs", "near the Einstein radius", near),
@@ -157,9 +163,22 @@ def _memberships(
         numbers[f"n_{name}"] = float(n)
     value, interval, _ = area(member[near], member[~near], seed)
     numbers.update(with_interval("membership_auroc", value, interval))
-    for low, high in pairwise(RADIUS_EDGES):
-        rows = (relative >= low) & (relative < high)
-        if rows.sum() >= BIN_MIN:
-            mean, interval, n = mean_interval(member[rows], seed)
-            curves.add("radius", "segments of lenses", (low + high) / 2, mean, interval, n)
+    same_place = alike[0][np.abs(alike[1] - 1.0) < ARC_WITHIN]
+    value, interval, _ = area(member[near], same_place, seed)
+    numbers.update(with_interval("membership_auroc_non_lenses", value, interval))
+    for series, (weight, at) in (
+        ("segments of lenses", (member, relative)), ("segments of non-lenses", alike),
+    ):  # fmt: skip
+        for low, high in pairwise(RADIUS_EDGES):
+            rows = (at >= low) & (at < high)
+            if rows.sum() >= BIN_MIN:
+                mean, interval, n = mean_interval(weight[rows], seed)
+                curves.add("radius", series, (low + high) / 2, mean, interval, n)
     return numbers
+
+
+def _by_radius(found: dict[str, np.ndarray], unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Memberships and radii of all segments [k] of systems [n], each in units of its `unit`."""
+    relative = found["radius"] / unit[:, None]
+    known = np.isfinite(relative)
+    return found["member"][known], relative[known]

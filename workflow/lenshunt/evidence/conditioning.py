@@ -11,14 +11,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from lenshunt.evidence.areas import area_gain
 from lenshunt.evidence.common import (
     Curves,
     Evidence,
     Panel,
     Trained,
-    auroc,
     auroc_interval,
-    bootstrap,
     device_of,
     logits_of,
     mean_interval,
@@ -149,19 +148,6 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         "samples": float(n),
     }
     return Evidence(curves.table(), numbers)
-
-
-def area_gain(
-    label: np.ndarray, logits: np.ndarray, others: np.ndarray, seed: int
-) -> tuple[float, tuple[float, float], int]:
-    """ROC area of `logits` less that of `others`, on the same samples; paired interval; n."""
-
-    def gain(rows: np.ndarray) -> float:
-        return auroc(rows[:, 0], rows[:, 1]) - auroc(rows[:, 0], rows[:, 2])
-
-    known = label >= 0
-    rows = np.stack([label, logits, others], axis=1)[known]
-    return gain(rows), bootstrap(rows, gain, seed, strata=rows[:, 0]), len(rows)
 
 
 def _of_known(values: np.ndarray, statistic: Callable[[np.ndarray], np.floating]) -> float:

@@ -1,9 +1,12 @@
 """`gat_lens` puts images of one source together, about one deflector as about several.
 
-Simulated systems: nobody has labelled test samples by the number of their deflectors.
+Simulated systems: nobody has labelled test samples by the number of their deflectors. In the
+matching non-lenses the unlensed galaxies, in the place of the arcs, tell how much of a preference
+is for blue light at that radius, whatever it comes from; an untrained network what the start gives.
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +24,7 @@ from lenshunt.evidence.common import (
 from lenshunt.evidence.observing import Observing, observing_of
 from lenshunt.evidence.several_deflectors import draw_pairs
 from lenshunt.evidence.simulated_batch import Simulated, simulated
-from lenshunt.models import Batch
+from lenshunt.models import Batch, build_model
 from lenshunt.models.gat_lens import GatLens, GraphLayers
 from lenshunt.models.segment_graph import Graph
 from lenshunt.training.loading import Loader, on_device
@@ -29,7 +32,10 @@ from lenshunt.training.loading import Loader, on_device
 NUMBERS = (1, 2, 3)
 #: Lenses, and non-lenses, of each number of deflectors.
 PAIRS = 120
+#: Systems in one pass of a network.
+AT_ONCE = 50
 SAME, OTHER = "images of one source", "an image and another segment"
+UNLENSED, FRESH = "unlensed galaxies instead", "untrained"
 
 PANELS: dict[str, Panel] = {
     "auroc": Panel(
@@ -42,7 +48,7 @@ PANELS: dict[str, Panel] = {
     "attention": Panel("layer", "attention weight of an edge / even spread", "line", reference=1.0),
     "preference": Panel(
         "number of deflectors",
-        "attention to images of one source / to others",
+        "attention to one another / to other segments",
         "points",
         reference=1.0,
         ticks=tuple(map(str, NUMBERS)),
@@ -60,7 +66,8 @@ def measure(
     """pairs : per number of deflectors
 
     An attention weight is averaged over the heads, and compared with 1 / (edges that end in the
-    same node): 1 is no preference. Only lenses with two images and another segment or more count.
+    same node): 1 is no preference. Only lenses with two images and another segment or more count,
+    and of the non-lenses those with as many unlensed galaxies.
     Raises ValueError for a subject that is no gat_lens.
     """
     if not isinstance(subject.network, GatLens):
@@ -70,14 +77,24 @@ def measure(
         )
     observing = observing_of(subject, test)
     curves, numbers = Curves(), {}
+    fresh = cast(GatLens, build_model(subject.config, subject.normalisation))
+    fresh = fresh.to(device_of(subject.network)).eval()
     weights = []
+    controls: dict[str, list[np.ndarray]] = {UNLENSED: [], FRESH: []}
     for place, number in enumerate(NUMBERS):
         drawn = _drawn(observing, number, pairs, seed)
         numbers.update(_areas(curves, subject, baseline, drawn, place, seed))
         own = edge_weights(subject.network, drawn.batch, drawn.image)
         weights.append(own)
-        ratio, interval = _preference(own.mean(axis=1), seed)
-        curves.add("preference", subject.name, place, ratio, interval, len(own))
+        others = {
+            UNLENSED: edge_weights(subject.network, drawn.batch, drawn.unlensed),
+            FRESH: edge_weights(fresh, drawn.batch, drawn.image),
+        }
+        for name, found in {subject.name: own, **others}.items():
+            ratio, interval = _preference(found.mean(axis=1), seed)
+            curves.add("preference", name, place, ratio, interval, len(found))
+        for name, found in others.items():
+            controls[name].append(found)
     every = np.concatenate(weights)
     for layer in range(every.shape[1]):
         for kind, series in enumerate((SAME, OTHER)):
@@ -85,6 +102,9 @@ def measure(
             curves.add("attention", series, layer + 1, mean, interval, n)
     numbers["n_lenses_with_attention"] = float(len(every))
     numbers.update(with_interval("attention_ratio", *_preference(every.mean(axis=1), seed)))
+    for name, key in ((UNLENSED, "unlensed"), (FRESH, "untrained")):
+        found = np.concatenate(controls[name]).mean(axis=1)
+        numbers.update(with_interval(f"attention_ratio_{key}", *_preference(found, seed)))
     return Evidence(curves.table(), numbers)
 
 
@@ -108,12 +128,22 @@ def _areas(
     for role, trained in (("subject", subject), ("baseline", baseline)):
         if trained is None:
             continue
-        batch = on_device(drawn.batch, device_of(trained.network))
-        logit = trained.network(batch).logit.float().cpu().numpy()
+        logits = [
+            trained.network(on_device(part, device_of(trained.network))).logit.float().cpu()
+            for _, part in _parts(drawn.batch)
+        ]
+        logit = torch.cat(logits).numpy()
         value, interval, n = area(logit[label == 1], logit[label == 0], seed)
         curves.add("auroc", trained.name, place, value, interval, n)
         numbers.update(with_interval(f"auroc_{role}_{NUMBERS[place]}", value, interval))
     return numbers
+
+
+def _parts(batch: Batch) -> Iterator[tuple[slice, Batch]]:
+    """AT_ONCE systems of a batch at a time, and which those are."""
+    for start in range(0, len(batch["image"]), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        yield rows, {name: values[rows] for name, values in batch.items()}  # type: ignore
 
 
 def _preference(weights: np.ndarray, seed: int) -> tuple[float, tuple[float, float]]:
@@ -137,6 +167,11 @@ def edge_weights(network: GatLens, batch: Batch, image: np.ndarray) -> np.ndarra
     node. Systems that lack one of the two are left out.
     image : bool [b, segment], which are images of one source
     """
+    parts = [_edge_weights(network, part, image[rows]) for rows, part in _parts(batch)]
+    return np.concatenate(parts)
+
+
+def _edge_weights(network: GatLens, batch: Batch, image: np.ndarray) -> np.ndarray:
     told: list[tuple[torch.Tensor, Graph]] = []
     hook = network.graph.register_forward_pre_hook(lambda _, given: told.append(given))
     try:

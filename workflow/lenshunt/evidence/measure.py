@@ -15,6 +15,7 @@ from lenshunt.evidence.common import CURVE_COLUMNS, Evidence, Panel, load_traine
 from lenshunt.evidence.kinds import kinds_of
 from lenshunt.evidence.sample import PER_CLASS, draw_sample
 from lenshunt.provenance import whole_file
+from lenshunt.training.predict import check_grid
 
 
 def measure_file(
@@ -36,8 +37,9 @@ def measure_file(
     out_numbers : JSON, what was compared on how many samples, and per kind its numbers and panels
     out_curves : CSV with columns kind and CURVE_COLUMNS
 
-    Raises ValueError for a model that has no kind of evidence, for curves of a panel that the kind
-    does not have, and for numbers that are infinite.
+    Raises ValueError for cutouts that are not on the grid of the training, for a model that has no
+    kind of evidence, for curves of a panel that the kind does not have, and for numbers that are
+    infinite.
     """
     subject = load_trained(checkpoint)
     plain = None if baseline is None else load_trained(baseline)
@@ -55,6 +57,8 @@ def measure_file(
         seed=seed,
         per_class=per_class,
     )
+    for trained in needing:
+        check_grid(trained.normalisation, test, checkpoint if trained is subject else str(baseline))
     label = test.table["label"].to_numpy()
     tables, told = [], {}
     for kind in kinds:

@@ -79,6 +79,9 @@ def shallower(batch: Batch, normalisation: Normalisation, random: torch.Generato
     more = (SHALLOWER**2 - 1.0) ** 0.5
     changed = _with_image(batch, batch["image"] + more * _sigma(batch) * _normal(batch, random))
     changed["variance"] = batch["variance"] * SHALLOWER**2
+    if "noise_corr" in batch:
+        # what is added is white: both variances of a sum over both sums of variances
+        changed["noise_corr"] = (batch["noise_corr"] - 1.0) / SHALLOWER**2 + 1.0
     return changed
 
 

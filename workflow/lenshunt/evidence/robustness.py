@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from lenshunt.evidence.areas import area_gain, with_interval
 from lenshunt.evidence.common import (
     Curves,
     Evidence,
@@ -55,13 +56,15 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     """Scores at decision logit 0 and ROC areas, of both networks on the same samples.
 
     Each is attacked through its own weights. Numbers: at every strength the balanced accuracy of
-    the subject less that of the baseline, paired, in the name the panel and the strength.
+    the subject less that of the baseline, paired, in the name the panel and the strength; and the
+    same of the ROC area, which tells a loss of order from a threshold that no longer fits.
     """
     device = device_of(subject.network)
     networks = [trained for trained in (subject, baseline) if trained is not None]
     curves, numbers = Curves(), {}
     for panel, strengths in (("attack", EPSILONS), ("noise", NOISES), ("undeclared", NOISES)):
         right: list[np.ndarray] = []
+        scored: list[dict[float, np.ndarray]] = []
         lens = np.zeros(0, bool)
         for trained in networks:
             batches: Iterable[Batch] = test_batches(test, device)
@@ -70,10 +73,15 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
             change = _change(panel, trained)
             lens, logits = changed_logits(trained.network, batches, strengths, change, seed)
             _add_scores(curves, panel, trained.name, lens, logits, seed)
+            scored.append(logits)
             right.append(np.stack([(logits[s] > 0) == lens for s in strengths]))
         numbers[f"{panel}_samples"] = float(len(lens))
         if baseline is not None:
             numbers.update(_gains(panel, strengths, lens, right, seed))
+            for strength in strengths:
+                own, plain = (one[strength] for one in scored)
+                gain, interval, _ = area_gain(lens, own, plain, seed)
+                numbers.update(with_interval(f"{panel}_{strength:g}_auroc_gain", gain, interval))
     return Evidence(curves.table(), numbers)
 
 

@@ -20,10 +20,14 @@ LIGHT_SNR = 3.0
 
 @dataclass(frozen=True)
 class Simulated:
-    """Lenses first, then their matching non-lenses; image [n, segment] bool: of the source."""
+    """Lenses first, then their matching non-lenses.
+
+    image : bool [n, segment], of the lensed source; unlensed : of the galaxies in its place
+    """
 
     batch: Batch
     image: np.ndarray
+    unlensed: np.ndarray
 
 
 def simulated(rng: np.random.Generator, observing: Observing, pairs: list[Pair]) -> Simulated:
@@ -58,29 +62,30 @@ def simulated(rng: np.random.Generator, observing: Observing, pairs: list[Pair])
         "segments": torch.from_numpy(found.packed()),
         "label": torch.tensor([float(lens) for _, lens in systems]),
     }
-    return Simulated(batch, source_images(found, systems, observing))
+    ours = source_images(found, systems, observing)
+    lensed = np.array([[lens] for _, lens in systems])
+    return Simulated(batch, ours & lensed, ours & ~lensed)
 
 
 def source_images(
     found: Segments, systems: list[tuple[Pair, bool]], observing: Observing
 ) -> np.ndarray:
-    """Whether a segment is an image of the lensed source: bool [n, segment].
+    """Whether a segment is an image of the source, or in non-lenses of the galaxies in its place.
 
-    By the light in the disc of the segment's area about its place, in the band of the best S/N of
-    the arcs; segments of non-lenses are none.
+    bool [n, segment]. By the light in the disc of the segment's area about its place, in the band
+    of the best S/N of that light.
     """
     grid = observing.grid
     axis = (np.arange(grid.size_px) - (grid.size_px - 1) / 2) * grid.pixel_scale_arcsec
     radius = np.maximum(np.sqrt(found.area / np.pi), grid.pixel_scale_arcsec)
     result = np.zeros(found.area.shape, bool)
     for row, (pair, lens) in enumerate(systems):
-        if not lens:
-            continue
-        band = int(np.argmax(pair.arcs.sum(axis=(1, 2)) / observing.sigma_njy))
+        light = pair.arcs if lens else pair.unlensed
+        band = int(np.argmax(light.sum(axis=(1, 2)) / observing.sigma_njy))
         for column in np.flatnonzero(found.area[row] > 0):
             x, y = found.x[row, column], found.y[row, column]
             disc = np.hypot(axis[None] - x, axis[:, None] - y) <= radius[row, column]
-            arcs, beside = (plane[band][disc].sum() for plane in (pair.arcs, pair.beside))
+            own, beside = (plane[band][disc].sum() for plane in (light, pair.beside))
             noise = observing.sigma_njy[band] * np.sqrt(disc.sum())
-            result[row, column] = arcs > max(LIGHT_SNR * noise, PURITY * (arcs + beside))
+            result[row, column] = own > max(LIGHT_SNR * noise, PURITY * (own + beside))
     return result

@@ -6,6 +6,7 @@ moved as in training (bilinear, lost corners unusable), the same for subject and
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -57,10 +58,11 @@ def logits_of_views(subject: Trained, test: Loader) -> dict[str, np.ndarray]:
     half = 0.5 * grid.size_px * grid.pixel_scale_arcsec
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("itself", *PANELS)}
     for batch in test_batches(test, device_of(network)):
-        views = {
+        # made as they are asked for: of large images not all fit into memory
+        views: dict[str, Iterable[Batch]] = {
             "exact": dihedral_views(batch)[1:],
-            "angle": [moved(batch, angle, 0.0, half) for angle in ANGLES_DEG],
-            "shift": [moved(batch, 0.0, shift, half) for shift in SHIFTS_PX],
+            "angle": (moved(batch, angle, 0.0, half) for angle in ANGLES_DEG),
+            "shift": (moved(batch, 0.0, shift, half) for shift in SHIFTS_PX),
         }
         found["itself"].append(network(batch).logit.double().cpu().numpy())
         for name, changed in views.items():

@@ -41,7 +41,7 @@ PANELS: dict[str, Panel] = {
         ticks=tuple(CHANGES),
     ),
     "draws": Panel("number of networks drawn", "mean epistemic part (nats)", "line"),
-    "errors": Panel("quantile of the epistemic part", "error rate at probability 0.5", "points"),
+    "errors": Panel("quantile of what the legend names", "error rate at probability 0.5", "line"),
 }
 
 
@@ -88,11 +88,16 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
             numbers[f"{key}_{_key(name)}"] = float(values.mean())
     numbers.update(_told_apart(curves, found, "epistemic", "epistemic part", seed))
     _told_apart(curves, found, "aleatoric", "aleatoric part", seed)
+    _told_apart(curves, found, "entropy", "entropy", seed)
+    numbers.update(_errors(curves, found[TEST], "epistemic", "epistemic part"))
     if baseline is not None:
+        # like with like: what both networks have
         rival = drawn(baseline, test, seed)
-        _told_apart(curves, rival, "entropy", f"entropy, {baseline.name}", seed)
+        name = f"entropy, {baseline.name}"
+        told = _told_apart(curves, rival, "entropy", name, seed)
+        told.update(_errors(curves, rival[TEST], "entropy", name))
+        numbers.update({f"baseline_entropy_{key}": value for key, value in told.items()})
     _add_draws(curves, found, seed)
-    numbers.update(_errors(curves, found[TEST]))
     return Evidence(curves.table(), numbers)
 
 
@@ -143,14 +148,14 @@ def _add_draws(curves: Curves, found: dict[str, Draws], seed: int) -> None:
             curves.add("draws", name, count, mean, interval, n)
 
 
-def _errors(curves: Curves, one: Draws) -> dict[str, float]:
-    """Error rates by quantile of the epistemic part; the last over the first as a number."""
+def _errors(curves: Curves, one: Draws, part: str, series: str) -> dict[str, float]:
+    """Error rates by quantile of one part, lowest first; that of all, of the first and the last."""
     wrong = one.called != (one.label == 1)
-    order = np.argsort(one.parts["epistemic"], kind="stable")
+    order = np.argsort(one.parts[part], kind="stable")
     rates = []
     for place, rows in enumerate(np.array_split(order, QUANTILES)):
         rate, interval, n = share_interval(wrong[rows])
-        curves.add("errors", TEST, (place + 0.5) / QUANTILES, rate, interval, n)
+        curves.add("errors", series, (place + 0.5) / QUANTILES, rate, interval, n)
         rates.append(rate)
     return {
         "error_rate": float(wrong.mean()),
