@@ -131,6 +131,10 @@ def test_prediction_from_one_view_is_that_from_eight(monkeypatch):
     eight = mean_scores(model, batch)["logit"]
     assert len(calls) == 9
     torch.testing.assert_close(one, eight, atol=2e-6, rtol=2e-6)
+    as_it_is = mean_scores(model, batch, views=1)["logit"]
+    assert len(calls) == 10
+    with torch.no_grad():
+        torch.testing.assert_close(as_it_is, model(batch).logit)
 
 
 def test_even_axes_become_odd_about_the_same_middle():

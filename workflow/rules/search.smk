@@ -15,6 +15,7 @@ use rule predict as predict_search with:
         f"{R}/benchmarks/predict_search/{{search}}/{{model}}-{{seed}}.tsv"
     params:
         splits=["search"],
+        views=lambda w: CONFIG.experiments[CONFIG.search[w.search].experiment].views,
         code=code("training"),
     message:
         "Scoring {wildcards.search} with {wildcards.model}, seed {wildcards.seed}"

@@ -105,6 +105,7 @@ rule predict:
     params:
         splits=["val_select", "val_calibrate", "test"],
         fold=predicted_fold,
+        views=lambda w: CONFIG.experiments[w.experiment].views,
         code=code("training"),
     message:
         "Predicting with {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"

@@ -16,5 +16,6 @@ with logged_to(snakemake.log[0]):
         test_only=list(snakemake.input.get("test_only", [])),
         exclusions=snakemake.input.get("exclusions"),
         fold=snakemake.params.get("fold"),
+        views=snakemake.params.views,
         out=snakemake.output[0],
     )

@@ -135,6 +135,9 @@ class Experiment(Strict):
     """One training job per model and seed."""
     pretraining: str | None = None
     """Key of `pretraining`, or none to start from random weights."""
+    views: Literal[1, 8] = 8
+    """Views of an image, turned by 90 degrees and mirrored, whose logits are averaged: all 8, or
+    the image as it is, which costs an eighth."""
     fold: int | None = Field(None, ge=0)
     """Cross-validation: this fold (0, 1, ...) is tested, the next validates, the others train.
     None takes the plain splits."""

@@ -36,19 +36,19 @@ def dihedral_views(batch: Batch) -> list[Batch]:
 
 
 @torch.inference_mode()
-def mean_scores(model: LensNetwork, batch: Batch) -> dict[str, torch.Tensor]:
-    """`logit` and the model's own scores of each sample, [b]: means over its eight views.
+def mean_scores(model: LensNetwork, batch: Batch, views: int = 8) -> dict[str, torch.Tensor]:
+    """`logit` and the model's own scores of each sample, [b]: means over `views` of it, 1 or 8.
 
     A lens has no up and no handedness. An invariant model needs one view: the others are equal.
     """
     found: dict[str, torch.Tensor] = {}
-    views = [batch] if model.invariant else dihedral_views(batch)
-    for view in views:
+    shown = [batch] if views == 1 or model.invariant else dihedral_views(batch)
+    for view in shown:
         prediction = model(view)
         values = {"logit": prediction.logit}
         values.update({name: prediction.auxiliary[name] for name in model.scores})
         for name, value in values.items():
-            found[name] = found.get(name, 0.0) + value.float() / len(views)
+            found[name] = found.get(name, 0.0) + value.float() / len(shown)
     return found
 
 
@@ -84,7 +84,7 @@ def marked(table: pd.DataFrame, exclusions: str | None) -> np.ndarray:
 
 
 def predict_scores(
-    model: LensNetwork, normalisation: Normalisation, loader: Loader, where: str
+    model: LensNetwork, normalisation: Normalisation, loader: Loader, where: str, views: int = 8
 ) -> dict[str, np.ndarray]:
     """`logit` and the model's own scores of every row of the loader's table, float64 [n] each.
 
@@ -97,7 +97,7 @@ def predict_scores(
     for batch in tqdm(batches, desc="scoring", unit="batch", disable=None):
         check_size(normalisation, batch, where)
         rows = batch["row"].numpy()
-        for name, values in mean_scores(model, on_device(batch, device)).items():
+        for name, values in mean_scores(model, on_device(batch, device), views).items():
             found[name][rows] = values.cpu().numpy()
     bad = ~np.isfinite(found["logit"])
     if bad.any():
@@ -118,6 +118,7 @@ def predict(
     test_only: Sequence[str] = (),
     fold: int | None = None,
     batch_size: int = 256,
+    views: int = 8,
 ) -> None:
     """Write the scores of all cutouts in `splits` as Parquet.
 
@@ -125,7 +126,7 @@ def predict(
         is scored, so that they can neither choose nor calibrate a model.
     fold : cross-validation fold whose splits are taken; None takes the plain ones
     Columns: those of the metadata, `split`, `excluded` (on the exclusion list: not to be used
-    for calibration), `logit` (mean over eight views), `model`, `seed`, and the further scores
+    for calibration), `logit` (mean over `views` of the image, 1 or 8), `model`, `seed`, and the further scores
     of the architecture.
     """
     content = load_checkpoint(checkpoint, "classifier")
@@ -150,7 +151,7 @@ def predict(
             segments=model.needs_segments,
         )
         check_grid(normalisation, loader, checkpoint)
-        scores = predict_scores(model, normalisation, loader, checkpoint)
+        scores = predict_scores(model, normalisation, loader, checkpoint, views)
         parts.append(loader.table[[*COLUMNS, "split"]].assign(**scores))
     table = pd.concat(parts, ignore_index=True)
     table = table.assign(
