@@ -126,8 +126,8 @@ def predict(
         is scored, so that they can neither choose nor calibrate a model.
     fold : cross-validation fold whose splits are taken; None takes the plain ones
     Columns: those of the metadata, `split`, `excluded` (on the exclusion list: not to be used
-    for calibration), `logit` (mean over `views` of the image, 1 or 8), `model`, `seed`, and the further scores
-    of the architecture.
+    for calibration), `logit` (mean over `views` of the image, 1 or 8), `model`, `seed`, and the
+    further scores of the architecture.
     """
     content = load_checkpoint(checkpoint, "classifier")
     normalisation = Normalisation.from_dict(content["normalisation"])
