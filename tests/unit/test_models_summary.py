@@ -64,7 +64,7 @@ def test_attacks_and_loss_terms_are_told():
     robust = load_model_config(ROOT / "config" / "models" / "robust_resnet_narrow.yaml")
     assert "Madry et al. 2018" in summary_of(robust).reference
     pinn = load_model_config(ROOT / "config" / "models" / "pinn_lens_narrow.yaml")
-    assert "physics 0.3" in summary_of(pinn).terms
+    assert f"physics {pinn.loss_terms['physics'].weight:g}" in summary_of(pinn).terms
     assert inputs_of(pinn.model_copy(update={"residual_channels": False})) == ("image",)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from killed_training import killed_at
 from test_models_inputs import conditioned
 from test_models_registry import small
 from test_training_run import run, same_weights, toy  # noqa: F401  `toy` is a fixture
@@ -13,7 +14,6 @@ from lenshunt.models import build_model
 from lenshunt.models.inputs import asinh, usable_pixels
 from lenshunt.training.adversarial import attacked, evaluating, perturbed
 from lenshunt.training.classification import Classification
-from lenshunt.training.progress import Progress
 from lenshunt.training.robustness import accuracy_under_attack, accuracy_under_noise, wrong_way
 
 LABELS = alternating(24)
@@ -150,20 +150,8 @@ def test_a_killed_training_with_attacks_resumes_and_ends_bit_equal(
     }
     whole = run(tmp_path, "whole", **options)
     assert not same_weights(whole, run(tmp_path, "plain", **{**options, "adversarial": None}))
-    ordinary = Progress.on_train_epoch_start
-
-    class Killed(BaseException):
-        """Stands for SIGKILL: nothing may catch it."""
-
-    def die(self, trainer, pl_module):
-        if trainer.current_epoch == 1:
-            raise Killed
-        ordinary(self, trainer, pl_module)
-
-    monkeypatch.setattr(Progress, "on_train_epoch_start", die)
-    with pytest.raises(Killed):
+    with killed_at(1, monkeypatch):
         run(tmp_path, "cut", **options)
-    monkeypatch.setattr(Progress, "on_train_epoch_start", ordinary)
     torch.manual_seed(999)
     assert same_weights(run(tmp_path, "cut", **options), whole)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from killed_training import killed_at
 from test_models_inputs import conditioned
 from test_models_registry import small
 from test_training_run import QUICK, paths, same_weights
@@ -19,7 +20,6 @@ from lenshunt.training.contrastive import (
     ContrastiveFitting,
 )
 from lenshunt.training.pretrain import built
-from lenshunt.training.progress import Progress
 from lenshunt.training.regression import TARGETS, Regression, TargetScale
 
 STRONG = Contrastive(projection=16, temperature=0.2)
@@ -84,23 +84,10 @@ def test_galaxies_are_recognised_better_after_training(survey, tmp_path):
 def test_a_killed_pretraining_resumes_bit_equal(survey, tmp_path, monkeypatch):
     options = {"epochs": 3, "band_dropout": 0.2, "precision": "bf16"}
     whole, whole_report = run(tmp_path, "whole", **options)
-
-    class Killed(BaseException):
-        """Stands for SIGKILL."""
-
-    ordinary = Progress.on_train_epoch_start
-
-    def die(self, trainer, pl_module):
-        if trainer.current_epoch == 2:
-            raise Killed
-        ordinary(self, trainer, pl_module)
-
-    monkeypatch.setattr(Progress, "on_train_epoch_start", die)
-    with pytest.raises(Killed):
+    with killed_at(2, monkeypatch):
         run(tmp_path, "cut", **options)
     state = torch.load(tmp_path / "cut.log" / "last.ckpt", weights_only=True)["state_dict"]
     assert "model.projection.0.weight" in state
-    monkeypatch.setattr(Progress, "on_train_epoch_start", ordinary)
     torch.manual_seed(999)
     resumed, report = run(tmp_path, "cut", **options)
     assert same_weights(resumed, whole)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from killed_training import killed_at
 from test_models_registry import small
 from training_toy import ToySurvey, alternating, toy_table
 
@@ -17,7 +18,6 @@ from lenshunt.figures.training import draw_training_curves
 from lenshunt.records import COLUMNS
 from lenshunt.training import fit as fit_room
 from lenshunt.training import load_checkpoint, predict, pretrain, train
-from lenshunt.training.progress import Progress
 
 QUICK = {"batch_size": 16, "precision": "32", "learning_rate": 3e-3, "ema_decay": 0.9}
 
@@ -82,23 +82,10 @@ def test_a_model_overfits_64_samples(toy, tmp_path, architecture):
 
 def test_a_killed_training_resumes_and_ends_bit_equal(toy, tmp_path, monkeypatch):
     whole = run(tmp_path, "whole", epochs=4)
-
-    class Killed(BaseException):
-        """Stands for SIGKILL: nothing may catch it."""
-
-    ordinary = Progress.on_train_epoch_start
-
-    def die(self, trainer, pl_module):
-        if trainer.current_epoch == 2:
-            raise Killed
-        ordinary(self, trainer, pl_module)
-
-    monkeypatch.setattr(Progress, "on_train_epoch_start", die)
-    with pytest.raises(Killed):
+    with killed_at(2, monkeypatch):
         run(tmp_path, "cut", epochs=4)
     assert (tmp_path / "cut.log" / "last.ckpt").exists()
     assert not (tmp_path / "cut.pt").exists()
-    monkeypatch.setattr(Progress, "on_train_epoch_start", ordinary)
     torch.manual_seed(999)
     resumed = run(tmp_path, "cut", epochs=4)
     assert same_weights(resumed, whole)
