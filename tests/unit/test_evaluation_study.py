@@ -161,3 +161,28 @@ def test_verdicts_are_tabulated_and_drawn_of_any_set(tmp_path, n, lens_fraction,
     first = out.with_suffix(".png").read_bytes()
     draw_comparisons(comparisons_csv=csv, out=str(out))
     assert out.with_suffix(".png").read_bytes() == first
+
+
+def test_calibration_is_judged_at_the_lens_fraction_of_the_test_set(tmp_path):
+    """Logits that are right among as many lenses as non-lenses, tested where lenses are rare."""
+    rng = np.random.default_rng(1)
+    table = prediction_table(6000, split="test", model="a", model_seed=1)
+    table.loc[(table.index // 2) % 2 == 0, "split"] = "val_calibrate"
+    # two unit normals 2 apart: their log ratio of likelihoods is 2 x, about the middle
+    table["logit"] = 2 * (rng.normal(size=6000) + np.where(table["label"] == 1, 1.0, -1.0))
+    table["logit_calibrated"] = table["logit"]
+    lenses = table.index[(table["split"] == "test") & (table["label"] == 1)]
+    table = table.drop(lenses[150:]).reset_index(drop=True)
+    path = written(table, tmp_path, "a-1")
+    (tmp_path / "sizes.json").write_text('{"a": 1}')
+    metrics, out = str(tmp_path / "m.csv"), str(tmp_path / "s.csv")
+    tex = str(tmp_path / "t.tex")
+    evaluate(predictions={"a-1": path}, out_csv=metrics, out_tex=tex, bootstraps=50, seed=0)
+    study_table(
+        predictions={"a-1": path}, members=["a"], metrics_csv=metrics,
+        parameters=str(tmp_path / "sizes.json"), out_csv=out, out_tex=tex,
+    )  # fmt: skip
+    test = table[table["split"] == "test"]
+    unshifted = calibration_numbers(test["label"].to_numpy(), test["logit"].to_numpy())
+    assert unshifted["ece_debiased"] > 0.08
+    assert pd.read_csv(out)["ece_after"].iloc[0] < 0.02

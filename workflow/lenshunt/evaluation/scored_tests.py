@@ -18,13 +18,15 @@ class ScoredTest:
     """One test set, scored by every model and seed.
 
     rows : its metadata, n rows; scores, logits : [n] by model and seed, what metrics are taken of
-    (calibrated where it is) and before calibration; note : what was left out
+    (calibrated where it is) and before calibration; note : what was left out; priors : lens
+    fraction at which each was calibrated, NaN where its table has no val_calibrate
     """
 
     rows: pd.DataFrame
     scores: dict[Run, np.ndarray]
     logits: dict[Run, np.ndarray]
     note: str
+    priors: dict[Run, float]
 
     @property
     def lens(self) -> np.ndarray:
@@ -41,6 +43,7 @@ def read_scored_tests(predictions: Mapping[str, str]) -> dict[str, ScoredTest]:
     """
     tests: dict[Run, pd.DataFrame] = {}
     paths: dict[Run, str] = {}
+    priors: dict[Run, float] = {}
     for path in predictions.values():
         table = read_predictions(path)
         if table.empty:
@@ -53,10 +56,13 @@ def read_scored_tests(predictions: Mapping[str, str]) -> dict[str, ScoredTest]:
         check_finite(_scores(rows), rows["sample_id"].to_numpy(), "score", path)
         tests[run] = rows.set_index("sample_id", drop=False)
         paths[run] = path
-    return _common_tests(tests, paths)
+        priors[run] = float((labelled_rows(table, "val_calibrate", path)["label"] == 1).mean())
+    return _common_tests(tests, paths, priors)
 
 
-def _common_tests(tests: dict[Run, pd.DataFrame], paths: dict[Run, str]) -> dict[str, ScoredTest]:
+def _common_tests(
+    tests: dict[Run, pd.DataFrame], paths: dict[Run, str], priors: dict[Run, float]
+) -> dict[str, ScoredTest]:
     """Test sets of the objects that every table has, its tables checked against the first."""
     first, *others = tests
     common = tests[first].index
@@ -84,7 +90,7 @@ def _common_tests(tests: dict[Run, pd.DataFrame], paths: dict[Run, str]) -> dict
         parts = {run: table.iloc[at] for run, table in aligned.items()}
         scores = {run: _scores(part) for run, part in parts.items()}
         logits = {run: part["logit"].to_numpy(float) for run, part in parts.items()}
-        found[name] = ScoredTest(rows, scores, logits, note)
+        found[name] = ScoredTest(rows, scores, logits, note, priors)
     return found
 
 

@@ -12,6 +12,7 @@ from lenshunt.evaluation.calibration import calibration_numbers
 from lenshunt.evaluation.ensembles import FUSED, partial_auc
 from lenshunt.evaluation.paired import Run
 from lenshunt.evaluation.predictions import write_text
+from lenshunt.evaluation.prevalence import prevalence_shift
 from lenshunt.evaluation.report import tex_text
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
 
@@ -56,7 +57,8 @@ def study_table(
     metrics_csv : the long table of `evaluate`; parameters : JSON, trainable values by model
     out_csv : IDENTITY, then each of NUMBERS with the smallest and largest of its seeds
     Test sets of one class are left out: all their numbers are undefined, for the reasons that
-    the table of metrics gives. ECE is the debiased one, on the test set of the row.
+    the table of metrics gives. ECE is the debiased one, on the test set of the row, whose lens
+    fraction is taken as known: logits are moved to it from that of val_calibrate.
     Raises ValueError as `read_scored_tests`, and where the metrics are of other objects.
     """
     metrics = pd.read_csv(metrics_csv)
@@ -122,8 +124,10 @@ def _numbers(
     found: dict[str, float | None] = {n: float(known[key]) for n, key in FROM_METRICS.items()}
     labels = test.rows["label"].to_numpy()
     found["partial_auc"] = partial_auc(labels, test.scores[run])
+    prior, prevalence = test.priors[run], float(test.lens.mean())
     for when, values in (("before", test.logits[run]), ("after", test.scores[run])):
-        found[f"ece_{when}"] = calibration_numbers(labels, values)["ece_debiased"]
+        there = prevalence_shift(values, prior, prevalence) if 0 < prior < 1 else values
+        found[f"ece_{when}"] = calibration_numbers(labels, there)["ece_debiased"]
     return found
 
 
