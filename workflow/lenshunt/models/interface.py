@@ -1,5 +1,6 @@
 """What goes into a model and what comes out: Batch, Normalisation, Prediction."""
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from typing import Any, NotRequired, TypedDict
 
@@ -54,7 +55,7 @@ class Prediction:
     internals: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-class LensNetwork(nn.Module):
+class LensNetwork(nn.Module, ABC):
     """What every architecture is: a module from Batch to Prediction that says what it needs.
 
     needs_conditions, needs_segments : whether it reads `metadata`, `segments` of a batch
@@ -69,18 +70,21 @@ class LensNetwork(nn.Module):
     terms: tuple[str, ...] = ()
     invariant = False
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Prediction:
         """Prediction for the samples of a batch."""
-        raise NotImplementedError
 
     def loss_terms(
         self, prediction: Prediction, batch: Batch, names: tuple[str, ...]
     ) -> dict[str, torch.Tensor]:
         """The named ones of `terms` for each sample, [b] each, unweighted, float32.
 
-        A sample of which a term says nothing has 0 there.
+        A sample of which a term says nothing has 0 there. A network without terms has none to
+        give: raises ValueError where any is asked for.
         """
-        raise NotImplementedError
+        if names:
+            raise ValueError(f"{type(self).__name__} has no loss terms {', '.join(names)}")
+        return {}
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,14 @@ def drop_bands(band_flags: torch.Tensor, chance: float) -> torch.Tensor:
     return keep.to(band_flags.dtype)
 
 
+def with_white_noise(noise_corr: torch.Tensor, amount: float) -> torch.Tensor:
+    """`noise_corr` after white noise of `amount` sigma was added to noise of 1 sigma.
+
+    Both variances of a sum over both sums of variances.
+    """
+    return (noise_corr + amount**2) / (1.0 + amount**2)
+
+
 def carried_along(
     segments: torch.Tensor, affine: torch.Tensor, half_side_arcsec: float
 ) -> torch.Tensor:
@@ -102,9 +110,7 @@ def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float
         variance = torch.where(present, variance, torch.inf)
     new: Batch = {**batch, "image": image, "variance": variance, "band_flags": flags}
     if "noise_corr" in batch:
-        # what is added is white: both variances of a sum over both sums of variances
-        added = training.noise_augmentation**2
-        new["noise_corr"] = (batch["noise_corr"] + added) / (1.0 + added)
+        new["noise_corr"] = with_white_noise(batch["noise_corr"], training.noise_augmentation)
     if "segments" in batch:
         half = 0.5 * image.shape[-1] * pixel_scale_arcsec
         moved = carried_along(batch["segments"], affine, half)

@@ -13,6 +13,7 @@ from lenshunt.config import Adversarial
 from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.models.inputs import usable_pixels
 from lenshunt.training.adversarial import evaluating, perturbed
+from lenshunt.training.augment import with_white_noise
 from lenshunt.training.loading import on_device
 
 #: Batch and a strength to the batch to be judged.
@@ -79,6 +80,8 @@ def noise(declared: bool) -> Change:
         }
         if declared:
             noisy["variance"] = variance * (1.0 + amount**2)
+            if "noise_corr" in batch:
+                noisy["noise_corr"] = with_white_noise(batch["noise_corr"], amount)
         return noisy
 
     return add_noise
