@@ -12,8 +12,9 @@ INSTALLED := $(VENV)/.installed
 run: $(INSTALLED)
 	$(SNAKEMAKE) --report results/report.html --report-after-run
 
+# One worker and one thread per core.
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest -q
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(CORES) --dist loadgroup --no-loadscope-reorder
 
 bench: $(INSTALLED)
 	$(VENV)/bin/python tests/bench/run.py
