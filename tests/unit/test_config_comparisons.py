@@ -53,6 +53,15 @@ def test_a_baseline_is_compared_with_every_other_model_and_the_fusion():
             {"comparisons": {"x": {"model": "resnet18", "against": "resnet18"}}},
             r"comparisons\.x: resnet18 is compared with itself",
         ),
+        (
+            {
+                "baseline": "resnet18",
+                "comparisons": {
+                    "vit_small against resnet18": {"model": "film_conditioned", "against": "fused"}
+                },
+            },
+            r"comparisons\.vit_small against resnet18: .* is made by itself; choose another",
+        ),
     ],
 )
 def test_what_is_no_model_of_the_experiment_is_refused(keys, problem):

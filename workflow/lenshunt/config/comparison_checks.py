@@ -1,6 +1,6 @@
 """Checks that comparisons name models of their experiment."""
 
-from lenshunt.config.comparisons import FUSED_LABEL
+from lenshunt.config.comparisons import FUSED_LABEL, baseline_title
 from lenshunt.config.root import Config
 
 
@@ -12,8 +12,18 @@ def check_comparisons(config: Config) -> list[str]:
         models = experiment.models
         if experiment.baseline is not None:
             problems += _stranger(f"{key}.baseline", experiment.baseline, models)
+        own_titles = {
+            baseline_title(model, experiment.baseline): (model, experiment.baseline)
+            for model in [*models, FUSED_LABEL]
+        }
         for title, pair in experiment.comparisons.items():
             own = f"{key}.comparisons.{title}"
+            promised = own_titles.get(title, (pair.model, pair.against))
+            if promised != (pair.model, pair.against):
+                problems.append(
+                    f"{own}: {title!r} is the title of {promised[0]} against the baseline, which "
+                    "is made by itself; choose another"
+                )
             problems += _stranger(f"{own}.model", pair.model, [*models, FUSED_LABEL])
             problems += _stranger(f"{own}.against", pair.against, models)
             if pair.model == pair.against:

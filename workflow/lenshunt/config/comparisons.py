@@ -19,6 +19,11 @@ class Comparison(Strict):
     """The other of the experiment's `models`: what `model` is measured against."""
 
 
+def baseline_title(model: str, baseline: str | None) -> str:
+    """Title of the comparison of a model with the baseline."""
+    return f"{model} against {baseline}"
+
+
 def with_baseline(
     comparisons: dict[str, Comparison], models: list[str], baseline: str | None
 ) -> dict[str, Comparison]:
@@ -32,5 +37,5 @@ def with_baseline(
     for model in [*models, FUSED_LABEL] if baseline else []:
         if model != baseline and (model, baseline) not in named:
             pair = Comparison(model=model, against=str(baseline))
-            found[f"{model} against {baseline}"] = pair
+            found[baseline_title(model, baseline)] = pair
     return found
