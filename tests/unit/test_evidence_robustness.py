@@ -50,8 +50,16 @@ def test_noise_costs_less_than_an_attack_of_its_size(evidence):
 
 
 def test_nothing_added_is_the_same_in_every_panel(evidence):
-    clean = {of(evidence, panel, "learned")[0] for panel in ("attack", "noise", "undeclared")}
-    assert len(clean) == 1
+    panels = ("attack", "transfer", "noise", "undeclared")
+    assert len({of(evidence, panel, "learned")[0] for panel in panels}) == 1
+
+
+def test_an_attack_through_its_own_weights_harms_a_network_more_than_one_through_anothers(evidence):
+    own, others = (
+        of(evidence, panel, "learned")[1:] for panel in ("attack_auroc", "transfer_auroc")
+    )
+    assert (own <= others).all()
+    assert own[-1] < others[-1] - 0.2
 
 
 def test_a_network_gains_nothing_on_itself(monkeypatch, learned):
@@ -61,7 +69,7 @@ def test_a_network_gains_nothing_on_itself(monkeypatch, learned):
                     toy_test(16), 0)  # fmt: skip
     gains = [value for name, value in found.numbers.items() if "gain" in name]
     # of accuracies and of areas, each with its interval
-    assert len(gains) == 2 * 3 * (2 + 2 * 2)
+    assert len(gains) == 2 * 3 * (2 * 2 + 2 * 2)
     assert set(gains) == {0.0}
 
 

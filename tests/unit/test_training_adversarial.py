@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 import torch
 from killed_training import killed_at
+from sklearn.metrics import roc_auc_score
 from test_models_inputs import conditioned
 from test_models_registry import small
 from test_training_run import run, same_weights, toy  # noqa: F401  `toy` is a fixture
 from training_toy import MemoryLoader, alternating, toy_images, toy_table
 
 from lenshunt.config import Adversarial
-from lenshunt.models import build_model
+from lenshunt.models import Batch, LensNetwork, build_model
 from lenshunt.models.inputs import asinh, usable_pixels
 from lenshunt.training.adversarial import attacked, evaluating, perturbed
 from lenshunt.training.classification import Classification
-from lenshunt.training.robustness import accuracy_under_attack, accuracy_under_noise, wrong_way
+from lenshunt.training.robustness import Change, changed_logits, noise, pgd, wrong_way
 
 LABELS = alternating(24)
 TASK = Classification(toy_table(LABELS))
@@ -186,27 +187,34 @@ def test_the_gradient_in_the_image_is_a_finite_difference(trained):
     assert float((gradient * direction).sum()) == pytest.approx(float(difference), rel=0.01)
 
 
+def accuracies(
+    model: LensNetwork, batches: list[Batch], strengths: list[float], change: Change
+) -> list[float]:
+    """Share of samples on the right side of logit 0, at each strength."""
+    lens, logits = changed_logits(model, batches, strengths, change, seed=0)
+    return [float(((logits[strength] > 0) == lens).mean()) for strength in strengths]
+
+
 def test_no_attack_and_no_noise_are_the_clean_images(trained):
     batch = toy_batch()
     with torch.no_grad():
-        logit = trained(batch).logit
-        loss = float(TASK.losses(trained(batch), batch).mean())
-    accuracy = float(((logit > 0) == (batch["label"] == 1)).float().mean())
-    for table in (
-        accuracy_under_attack(trained, [batch], [0.0, 0.5]),
-        accuracy_under_noise(trained, [batch], [0.0, 0.5]),
-        accuracy_under_noise(trained, [batch], [0.0, 0.5], declared=False),
-    ):
-        assert table["accuracy"][0] == pytest.approx(accuracy)
-        assert table["loss"][0] == pytest.approx(loss)
-        assert table["samples"].tolist() == [24, 24]
+        clean = trained(batch).logit.numpy()
+    for change in (pgd(trained, 10), noise(True), noise(False)):
+        lens, logits = changed_logits(trained, [batch], [0.0, 0.5], change, 0)
+        assert logits[0.0] == pytest.approx(clean, abs=1e-6)
+        assert np.abs(logits[0.5] - clean).max() > 1e-3
+        assert lens.tolist() == (batch["label"] == 1).tolist()
 
 
 def test_accuracy_falls_with_the_strength_of_an_attack(trained):
-    table = accuracy_under_attack(trained, [toy_batch()], [0.0, 0.2, 1.0, 3.0])
-    assert (table["loss"].diff().dropna() > 0).all()
-    assert (table["auroc"].diff().dropna() <= 0).all()
-    assert table["accuracy"].iloc[-1] < table["accuracy"].iloc[0]
+    strengths = [0.0, 0.2, 1.0, 3.0]
+    lens, logits = changed_logits(trained, [toy_batch()], strengths, pgd(trained, 10), 0)
+    loss = [np.logaddexp(0, np.where(lens, -logits[s], logits[s])).mean() for s in strengths]
+    area = [roc_auc_score(lens, logits[strength]) for strength in strengths]
+    assert (np.diff(loss) > 0).all()
+    assert (np.diff(area) <= 0).all()
+    found = accuracies(trained, [toy_batch()], strengths, pgd(trained, 10))
+    assert found[-1] < found[0]
 
 
 def test_robustness_is_repeatable_and_leaves_model_and_random_numbers_alone(trained):
@@ -214,10 +222,11 @@ def test_robustness_is_repeatable_and_leaves_model_and_random_numbers_alone(trai
     before = {name: values.clone() for name, values in trained.state_dict().items()}
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    first = accuracy_under_attack(trained, [toy_batch()], [0.3])
+    first = changed_logits(trained, [toy_batch()], [0.3], pgd(trained, 10), 0)[1][0.3]
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(8)
-    assert first.equals(accuracy_under_attack(trained, [toy_batch()], [0.3]))
+    again = changed_logits(trained, [toy_batch()], [0.3], pgd(trained, 10), 0)[1][0.3]
+    assert np.array_equal(first, again)
     assert all(torch.equal(before[name], now) for name, now in trained.state_dict().items())
     assert trained.training
     trained.eval()
@@ -226,7 +235,7 @@ def test_robustness_is_repeatable_and_leaves_model_and_random_numbers_alone(trai
 def test_samples_without_a_label_do_not_count(trained):
     batch = toy_batch()
     batch["label"] = torch.where(torch.arange(24) < 4, -1.0, batch["label"])
-    assert accuracy_under_noise(trained, [batch, batch], [0.1])["samples"].tolist() == [40]
+    assert len(changed_logits(trained, [batch, batch], [0.1], noise(True), 0)[0]) == 40
     prediction = trained(batch)
     assert (wrong_way(prediction, batch)[:4] == 0).all()
 
@@ -238,10 +247,11 @@ def test_a_network_that_is_very_sure_is_attacked_all_the_same(trained):
     with torch.no_grad():
         sure.heads.logit.weight *= 1e4
         sure.heads.logit.bias *= 1e4
-    plain = accuracy_under_attack(trained, [toy_batch()], [0.0, 1.0])
-    scaled = accuracy_under_attack(sure, [toy_batch()], [0.0, 1.0])
-    assert scaled["accuracy"].tolist() == pytest.approx(plain["accuracy"].tolist(), abs=1 / 24)
-    assert plain["accuracy"][1] < plain["accuracy"][0]
+    plain, scaled = (
+        accuracies(model, [toy_batch()], [0.0, 1.0], pgd(model, 10)) for model in (trained, sure)
+    )
+    assert scaled == pytest.approx(plain, abs=1 / 24)
+    assert plain[1] < plain[0]
 
 
 def test_noise_has_the_configured_strength_and_the_variance_says_so():
@@ -257,8 +267,8 @@ def test_noise_has_the_configured_strength_and_the_variance_says_so():
             return build_model(small("resnet"), conditioned())(batch)
 
     batch = toy_batch()
-    accuracy_under_noise(Spy(), [batch], [2.0])
-    accuracy_under_noise(Spy(), [batch], [2.0], declared=False)
+    for declared in (True, False):
+        changed_logits(Spy(), [batch], [2.0], noise(declared), 0)
     usable = usable_pixels(batch["variance"], batch["band_flags"])
     for found in seen:
         pull = (found["image"] - batch["image"]) / batch["variance"].sqrt()

@@ -33,9 +33,12 @@ STEPS = 5
 ATTACKED_PER_CLASS = 100
 _ACCURACY, _AREA = "balanced accuracy", "AUROC"
 _ATTACK, _NOISE = "PGD: ε (σ of each pixel)", "added noise (σ of each pixel)"
+_TRANSFER = "PGD through the other network: ε (σ of each pixel)"
 PANELS: dict[str, Panel] = {
     "attack": Panel(_ATTACK, _ACCURACY, "line", reference=0.5),
     "attack_auroc": Panel(_ATTACK, _AREA, "line", reference=0.5),
+    "transfer": Panel(_TRANSFER, _ACCURACY, "line", reference=0.5),
+    "transfer_auroc": Panel(_TRANSFER, _AREA, "line", reference=0.5),
     "noise": Panel(_NOISE, _ACCURACY, "line", reference=0.5),
     "noise_auroc": Panel(_NOISE, _AREA, "line", reference=0.5),
     "undeclared": Panel(f"{_NOISE},\nnot in the variance", _ACCURACY, "line", reference=0.5),
@@ -55,22 +58,29 @@ def balanced_accuracy(pairs: np.ndarray) -> float:
 def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
     """Scores at decision logit 0 and ROC areas, of both networks on the same samples.
 
-    Each is attacked through its own weights. Numbers: at every strength the balanced accuracy of
-    the subject less that of the baseline, paired, in the name the panel and the strength; and the
-    same of the ROC area, which tells a loss of order from a threshold that no longer fits.
+    Each is attacked through its own weights (`attack`) and through those of the other
+    (`transfer`): a network whose gradients lead nowhere would stand the first better than the
+    second, and only look robust (Athalye et al. 2018, arXiv:1802.00420).
+
+    Numbers: at every strength the balanced accuracy of the subject less that of the baseline,
+    paired, in the name the panel and the strength; and the same of the ROC area, which tells a
+    loss of order from a threshold that no longer fits.
     """
     device = device_of(subject.network)
     networks = [trained for trained in (subject, baseline) if trained is not None]
     curves, numbers = Curves(), {}
-    for panel, strengths in (("attack", EPSILONS), ("noise", NOISES), ("undeclared", NOISES)):
+    tried = {"attack": EPSILONS, "noise": NOISES, "undeclared": NOISES}
+    if baseline is not None:
+        tried["transfer"] = EPSILONS
+    for panel, strengths in tried.items():
         right: list[np.ndarray] = []
         scored: list[dict[float, np.ndarray]] = []
         lens = np.zeros(0, bool)
-        for trained in networks:
+        for trained, other in zip(networks, reversed(networks), strict=True):
             batches: Iterable[Batch] = test_batches(test, device)
-            if panel == "attack":
+            if panel in ("attack", "transfer"):
                 batches = labelled_batches(test, device, ATTACKED_PER_CLASS, seed)
-            change = _change(panel, trained)
+            change = _change(panel, trained, other)
             lens, logits = changed_logits(trained.network, batches, strengths, change, seed)
             _add_scores(curves, panel, trained.name, lens, logits, seed)
             scored.append(logits)
@@ -85,8 +95,9 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     return Evidence(curves.table(), numbers)
 
 
-def _change(panel: str, trained: Trained) -> Change:
-    return pgd(trained.network, STEPS) if panel == "attack" else noise(panel == "noise")
+def _change(panel: str, trained: Trained, other: Trained) -> Change:
+    attacker = {"attack": trained, "transfer": other}.get(panel)
+    return noise(panel == "noise") if attacker is None else pgd(attacker.network, STEPS)
 
 
 def _add_scores(
