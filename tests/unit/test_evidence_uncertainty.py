@@ -77,9 +77,9 @@ def test_a_saturated_star_is_flat_at_its_peak_and_fades_away(batch):
 
 def test_what_networks_agree_on_is_not_epistemic():
     rng = np.random.default_rng(0)
-    label = np.ones(50)
-    agreed = Draws(label, np.repeat(rng.normal(size=(50, 1)), 10, axis=1))
-    at_odds = Draws(label, np.tile([8.0, -8.0], (50, 5)))
+    label, even = np.ones(50), np.full(10, 0.1)
+    agreed = Draws(label, np.repeat(rng.normal(size=(50, 1)), 10, axis=1), even)
+    at_odds = Draws(label, np.tile([8.0, -8.0], (50, 5)), even)
     assert agreed.parts["epistemic"].max() < 1e-12
     assert at_odds.parts["epistemic"].min() > 0.68
     assert at_odds.parts["aleatoric"].max() < 0.01
@@ -94,7 +94,9 @@ def test_errors_rise_with_an_epistemic_part_that_knows_of_them():
         1
     ) / 4
     curves = Curves()
-    numbers = _errors(curves, Draws(truth, logits), "epistemic", "epistemic part")
+    numbers = _errors(
+        curves, Draws(truth, logits, np.full(20, 0.05)), "epistemic", "epistemic part"
+    )
     assert len(curves.table()) == QUANTILES
     assert (curves.table()["n"] == n // QUANTILES).all()
     assert numbers["error_rate_least_sure"] > numbers["error_rate"] > numbers["error_rate_surest"]
@@ -109,7 +111,7 @@ def test_an_untrained_ensemble_is_measured_the_same_twice_and_others_are_refused
     assert set(found.curves["series"]) >= {TEST, *CHANGES, "epistemic part", "entropy, resnet"}
     # what only the ensemble has, what it shares with the baseline, and the baseline's
     errors = found.curves[found.curves["panel"] == "errors"]
-    assert set(errors["series"]) == {"epistemic part", "entropy, resnet"}
+    assert set(errors["series"]) == {"epistemic part", "entropy", "entropy, resnet"}
     assert "entropy" in set(found.curves[found.curves["panel"] == "auroc"]["series"])
     label, logits = common.logits_of(plain, test)
     wrong = ((logits > 0) != (label == 1)).mean()

@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 from test_models_inputs import conditioned
 from test_models_registry import small, toy_batch
 
 from lenshunt.config import LossTerm
 from lenshunt.models import build_model
-from lenshunt.models.bayesian_ensemble import entropy_parts
+from lenshunt.models.bayesian_ensemble import entropy_parts, normal_scores
 from lenshunt.models.sampled_dropout import SampledDropout
 from lenshunt.training.classification import Classification
 from lenshunt.training.terms import weighted_terms
@@ -25,7 +26,8 @@ def model():
 def test_entropies_of_draws_that_are_known_by_hand():
     sure, torn = torch.full((4, 1), 20.0), torch.tensor([[30.0], [-30.0], [30.0], [-30.0]])
     coin = torch.zeros(4, 1)
-    found = {k: entropy_parts(v) for k, v in (("sure", sure), ("torn", torn), ("coin", coin))}
+    even = torch.full((4,), 0.25)
+    found = {k: entropy_parts(v, even) for k, v in (("sure", sure), ("torn", torn), ("coin", coin))}
     assert found["sure"]["epistemic"].item() == pytest.approx(0, abs=1e-6)
     assert found["sure"]["aleatoric"].item() == pytest.approx(0, abs=1e-6)
     # draws that are sure of opposite things: all of ln 2 is their disagreement
@@ -34,11 +36,19 @@ def test_entropies_of_draws_that_are_known_by_hand():
     # draws that agree on a coin toss: none of it is
     assert found["coin"]["epistemic"].item() == pytest.approx(0, abs=1e-6)
     assert found["coin"]["aleatoric"].item() == pytest.approx(np.log(2), abs=1e-6)
+    # nothing of the draws whose weight is next to nothing
+    one_sided = entropy_parts(torn, torch.tensor([0.5, 1e-9, 0.5, 1e-9]))
+    assert one_sided["epistemic"].item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_logit_is_that_of_the_mean_probability(model):
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([0.08, -0.04]))
     found = model(toy_batch())
-    p = torch.sigmoid(found.internals["member_logits"].double()).mean(dim=0)
+    weights = found.internals["draw_weights"].double()
+    assert weights.sum().item() == pytest.approx(1, abs=1e-6)
+    assert (weights[0] / weights[1]).item() == pytest.approx(np.exp(1.2), rel=1e-5)
+    p = weights @ torch.sigmoid(found.internals["member_logits"].double())
     assert torch.sigmoid(found.logit).detach().numpy() == pytest.approx(
         p.detach().numpy(), abs=1e-6
     )
@@ -47,6 +57,7 @@ def test_the_logit_is_that_of_the_mean_probability(model):
 
 def test_scores_depend_neither_on_the_batch_nor_on_random_state(model):
     batch = toy_batch(6)
+    model.fit_posterior([toy_batch(5), toy_batch(6)])
     whole = model(batch)
     torch.manual_seed(99)
     alone = model({name: values[2:3] for name, values in batch.items()})
@@ -108,6 +119,42 @@ def blobs(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
     }
 
 
+def test_deviates_widen_the_draws_by_the_posteriors_sigma_and_keep_their_mean(model):
+    batch = toy_batch(6)
+    before = model(batch).internals["member_logits"].detach()
+    model.fit_posterior([toy_batch(40)])
+    far = {**batch, "image": batch["image"] + 300.0}
+    dropout = model(far).internals["member_logits"].detach()
+    model.resnet_posterior.fitted.zero_()
+    model.vit_posterior.fitted.zero_()
+    assert torch.equal(model(batch).internals["member_logits"], before)
+    dropout = dropout - model(far).internals["member_logits"].detach()
+    for member in (dropout[0::2], dropout[1::2]):
+        assert member.mean(dim=0).numpy() == pytest.approx(np.zeros(6), abs=1e-4)
+        # nothing like these images was among the samples: the whole prior
+        assert member.std(dim=0, correction=0).numpy() == pytest.approx(np.full(6, 5.0), rel=1e-3)
+
+
+def test_an_attack_finds_a_gradient_before_and_after_the_posterior_is_fitted(model):
+    for _ in range(2):
+        batch = toy_batch(6)
+        image = batch["image"].requires_grad_()
+        (gradient,) = torch.autograd.grad(model(batch).logit.sum(), image)
+        assert torch.isfinite(gradient).all()
+        assert gradient.abs().sum() > 0
+        model.fit_posterior([toy_batch(40)])
+
+
+def test_normal_scores_are_those_of_a_standard_normal_distribution():
+    scores = normal_scores(10).double()
+    assert scores.mean().item() == pytest.approx(0, abs=1e-6)
+    assert scores.square().mean().item() == pytest.approx(1, abs=1e-6)
+    expected = norm.ppf((np.arange(10) + 0.5) / 10)
+    assert np.sort(scores.numpy()) == pytest.approx(
+        expected / np.sqrt(np.mean(expected**2)), abs=1e-6
+    )
+
+
 @pytest.mark.slow
 def test_the_epistemic_part_grows_off_the_training_distribution():
     torch.manual_seed(0)
@@ -126,15 +173,22 @@ def test_the_epistemic_part_grows_off_the_training_distribution():
         loss.backward()
         optimizer.step()
     model.eval()
+    model.fit_posterior(blobs(rng, 32) for _ in range(10))
     with torch.no_grad():
         known = blobs(rng, 128)
         inside = model(known)
         strange = {**known, "image": known["image"].flip(1) * 3}
         strange["image"] = torch.roll(strange["image"], (9, 7), (2, 3)) - 6
         outside = model(strange)
+        noise = {**known, "image": torch.randn_like(known["image"])}
+        nothing = model(noise)
     accuracy = ((inside.logit > 0) == (known["label"] > 0)).float().mean()
     assert accuracy > 0.9
-    assert outside.auxiliary["epistemic"].mean() > 1.5 * inside.auxiliary["epistemic"].mean()
+    of_known = inside.auxiliary["epistemic"]
+    for strangers in (outside, nothing):
+        of_strangers = strangers.auxiliary["epistemic"]
+        assert of_strangers.mean() > 1.3 * of_known.mean()
+        assert (of_strangers[:, None] > of_known).float().mean() > 0.8
 
 
 def test_every_layer_has_draws_of_its_own(model):

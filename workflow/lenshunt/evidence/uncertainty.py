@@ -47,29 +47,32 @@ PANELS: dict[str, Panel] = {
 
 @dataclass(frozen=True)
 class Draws:
-    """label [n], and logits of every drawn network [n, draw]; entropies in nats, [n]."""
+    """label [n], logits of drawn networks [n, draw], their weights [draw]; entropies in nats."""
 
     label: np.ndarray
     logits: np.ndarray
+    weights: np.ndarray
 
     @property
     def parts(self) -> dict[str, np.ndarray]:
         return self.first(self.logits.shape[1])
 
     def first(self, count: int) -> dict[str, np.ndarray]:
-        """`epistemic`, `aleatoric` and their sum `entropy`, of the first `count` networks."""
+        """`epistemic`, `aleatoric` and their sum `entropy`, of the first `count` networks, [n]."""
         logits = torch.from_numpy(self.logits[:, :count].T.copy())
-        parts = {name: values.numpy() for name, values in entropy_parts(logits).items()}
+        weights = torch.from_numpy(self.weights[:count] / self.weights[:count].sum())
+        found = entropy_parts(logits, weights)
+        parts = {name: values.numpy() for name, values in found.items()}
         return {**parts, "entropy": parts["epistemic"] + parts["aleatoric"]}
 
     @property
     def called(self) -> np.ndarray:
         """bool [n]: whether the mean probability is above one half."""
-        return np.asarray((1.0 / (1.0 + np.exp(-self.logits))).mean(axis=1) > 0.5)
+        return np.asarray((1.0 / (1.0 + np.exp(-self.logits))) @ self.weights > 0.5)
 
 
 def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
-    """A baseline has no epistemic part; it has an entropy.
+    """A baseline has no epistemic part; it has an entropy. weight_resnet: of that member's draws.
 
     Raises ValueError for a subject that is no bayesian_ensemble.
     """
@@ -90,6 +93,9 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     _told_apart(curves, found, "aleatoric", "aleatoric part", seed)
     _told_apart(curves, found, "entropy", "entropy", seed)
     numbers.update(_errors(curves, found[TEST], "epistemic", "epistemic part"))
+    by_entropy = _errors(curves, found[TEST], "entropy", "entropy")
+    numbers.update({f"entropy_{key}": value for key, value in by_entropy.items()})
+    numbers["weight_resnet"] = float(found[TEST].weights[::2].sum())
     if baseline is not None:
         # like with like: what both networks have
         rival = drawn(baseline, test, seed)
@@ -114,6 +120,7 @@ def drawn(trained: Trained, test: Loader, seed: int) -> dict[str, Draws]:
     random = torch.Generator().manual_seed(seed)
     labels: list[np.ndarray] = []
     logits: dict[str, list[np.ndarray]] = {name: [] for name in (TEST, *CHANGES)}
+    weights = torch.ones(1)
     device = device_of(trained.network)
     for batch in test_batches(test, device):
         labels.append(batch["label"].cpu().numpy())
@@ -122,9 +129,11 @@ def drawn(trained: Trained, test: Loader, seed: int) -> dict[str, Draws]:
             given = change(batch, trained.normalisation, random) if change else batch
             prediction = trained.network(given)
             own = prediction.internals.get("member_logits", prediction.logit[None])
+            weights = prediction.internals.get("draw_weights", weights)
             logits[name].append(own.T.double().cpu().numpy())
     label = np.concatenate(labels)
-    return {name: Draws(label, np.concatenate(parts)) for name, parts in logits.items()}
+    shares = weights.double().cpu().numpy()
+    return {name: Draws(label, np.concatenate(parts), shares) for name, parts in logits.items()}
 
 
 def _told_apart(

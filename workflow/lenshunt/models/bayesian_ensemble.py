@@ -1,13 +1,13 @@
 """ResNet and vision transformer with Monte Carlo dropout: a probability, and how sure of it."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from lenshunt.models.feature_posterior import PLACES, FeaturePosterior
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
@@ -15,20 +15,34 @@ from lenshunt.models.resnet import resnet_backbone, stage_channels
 from lenshunt.models.sampled_dropout import SampledDropout
 from lenshunt.models.vit import vit_backbone
 
+#: AdamW moves a parameter by about the learning rate per step: fit for a network's many small
+#: weights, not for the one that decides between two members, which has to come to its value while
+#: they learn.
+_WEIGHT_STEP = 10.0
+
 
 class BayesianEnsemble(LensNetwork):
-    """Mean of two members' draws; ResNet-18 and ViT-B/16 by default.
+    """Weighted mean of two members' draws; ResNet-18 and ViT-B/16 by default.
 
     Dropout acts before the last stage of the ResNet, before the last `sampled_layers` layers of
     the transformer, and before both read-outs: what lies below is computed once for all draws.
+    Dropout alone knows of no distance from the training set, so that each draw also has a deviate
+    of its member's `FeaturePosterior`, which `fit_posterior` fits when the weights are final.
+
     Scores, in nats (Depeweg et al. 2018, arXiv:1710.07283): the entropy of the mean probability is
     the sum of `aleatoric`, the mean entropy of the draws, and `epistemic`, how much they differ.
-    Members learn on their own losses (term `members`); the cross-entropy of their mean alone
-    would let one of them stay idle.
+    The members' weights are learned with all else from the cross-entropy of the mean (stacking of
+    predictive distributions, Yao et al. 2018, Bayesian Analysis 13, 917): of two members of which
+    one is better by far, equal weights would take its knowledge for doubt. Members learn on their
+    own losses too (term `members`); the mean alone would let one of them stay idle.
+
+    posterior_sigma, posterior_length : of `FeaturePosterior`
     """
 
     scores = ("epistemic", "aleatoric")
     terms = ("members",)
+    posterior_samples = PLACES
+    deviates: torch.Tensor
 
     def __init__(
         self,
@@ -48,6 +62,8 @@ class BayesianEnsemble(LensNetwork):
         sampled_layers: int = 2,
         dropout: float = 0.2,
         samples: int = 20,
+        posterior_sigma: float = 5.0,
+        posterior_length: float = 0.5,
     ) -> None:
         super().__init__()
         if samples < 4 or samples % 2:
@@ -71,25 +87,58 @@ class BayesianEnsemble(LensNetwork):
         self.vit_readout = SampledDropout(vit_width, dropout, self.draws, place=3)
         self.resnet_heads = Heads(sizes[-1], 0.0, auxiliary)
         self.vit_heads = Heads(vit_width, 0.0, auxiliary)
+        self.resnet_posterior = FeaturePosterior(sizes[-1], posterior_sigma, posterior_length)
+        self.vit_posterior = FeaturePosterior(vit_width, posterior_sigma, posterior_length)
+        # softmax of _WEIGHT_STEP times it gives the members' weights
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.register_buffer("deviates", normal_scores(self.draws), persistent=False)
 
     def forward(self, batch: Batch) -> Prediction:
+        """`internals`: member_logits [draw, b], ResNet and transformer in turn, and draw_weights
+        [draw], whose sum is 1. In training there is one draw of each."""
         channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
         trunks = self._resnet_trunk(channels), self._vit_trunk(channels)
         draws = [None] if self.training else list(range(self.draws))
         members = [self._readouts(trunks, draw) for draw in draws]
         logits = torch.stack([member.logit for pair in members for member in pair])
-        log_p, log_q = _mean_probability(logits)
+        if not self.training:
+            sigma = torch.stack(self._sigmas(self._readouts(trunks, None)))
+            logits = logits + (self.deviates[:, None, None] * sigma).flatten(0, 1)
+        weights = torch.softmax(_WEIGHT_STEP * self.weight, dim=0).repeat(len(draws)) / len(draws)
+        log_p, log_q = _mean_probability(logits, weights)
         first = members[0]
         auxiliary = {
             name: torch.stack([m.auxiliary[name] for pair in members for m in pair]).mean(dim=0)
             for name in first[0].auxiliary
         }
         if not self.training:
-            auxiliary.update(entropy_parts(logits))
+            auxiliary.update(entropy_parts(logits, weights))
         features = torch.stack(
             [torch.cat([member.features for member in pair], dim=1) for pair in members]
         ).mean(dim=0)
-        return Prediction(log_p - log_q, features, None, auxiliary, {"member_logits": logits})
+        internals = {"member_logits": logits, "draw_weights": weights}
+        return Prediction(log_p - log_q, features, None, auxiliary, internals)
+
+    def _sigmas(self, members: tuple[Prediction, Prediction]) -> tuple[torch.Tensor, torch.Tensor]:
+        """[b] each: how far the logit of either member, read without dropout, may be off."""
+        resnet, vit = members
+        return (
+            self.resnet_posterior(resnet.features).sqrt(),
+            self.vit_posterior(vit.features).sqrt(),
+        )
+
+    @torch.no_grad()
+    def fit_posterior(self, batches: Iterable[Batch]) -> None:
+        """Condition both members' posteriors on the training samples of `batches`."""
+        found: list[tuple[Prediction, Prediction]] = []
+        for batch in batches:
+            channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+            trunks = self._resnet_trunk(channels), self._vit_trunk(channels)
+            found.append(self._readouts(trunks, None))
+        for place, posterior in enumerate((self.resnet_posterior, self.vit_posterior)):
+            features = torch.cat([pair[place].features for pair in found])
+            logit = torch.cat([pair[place].logit for pair in found])
+            posterior.fit(features, torch.sigmoid(logit))
 
     def loss_terms(
         self, prediction: Prediction, batch: Batch, names: tuple[str, ...]
@@ -131,19 +180,34 @@ class BayesianEnsemble(LensNetwork):
         )
 
 
-def _mean_probability(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def normal_scores(count: int) -> torch.Tensor:
+    """Quantiles of the standard normal distribution at (i + 1/2) / count, scaled to variance 1.
+
+    In an order that is random but fixed, so that the first few of them are like all.
+    """
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    quantiles = torch.special.ndtri((order + 0.5).double() / count)
+    return (quantiles / quantiles.square().mean().sqrt()).float()
+
+
+def _mean_probability(
+    logits: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """log of the mean probability, and of one minus it, of logits [draw, b]; no overflow."""
-    count = math.log(len(logits))
-    log_p = torch.logsumexp(functional.logsigmoid(logits), dim=0) - count
-    log_q = torch.logsumexp(functional.logsigmoid(-logits), dim=0) - count
+    log_weights = weights.log()[:, None]
+    log_p = torch.logsumexp(functional.logsigmoid(logits) + log_weights, dim=0)
+    log_q = torch.logsumexp(functional.logsigmoid(-logits) + log_weights, dim=0)
     return log_p, log_q
 
 
-def entropy_parts(logits: torch.Tensor) -> dict[str, torch.Tensor]:
-    """`epistemic` and `aleatoric` [b], nats, of the logits [draw, b] of several draws."""
-    log_p, log_q = _mean_probability(logits)
+def entropy_parts(logits: torch.Tensor, weights: torch.Tensor) -> dict[str, torch.Tensor]:
+    """`epistemic` and `aleatoric` [b], nats, of several draws.
+
+    logits : [draw, b]; weights : [draw], of sum 1
+    """
+    log_p, log_q = _mean_probability(logits, weights)
     total = -(log_p.exp() * log_p + log_q.exp() * log_q)
     one, other = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-    aleatoric = -(one.exp() * one + other.exp() * other).mean(dim=0)
+    aleatoric = -(weights[:, None] * (one.exp() * one + other.exp() * other)).sum(dim=0)
     # by Jensen's inequality never negative; rounding may leave -1e-8
     return {"epistemic": (total - aleatoric).clamp(min=0.0), "aleatoric": aleatoric}

@@ -1,6 +1,7 @@
 """What goes into a model and what comes out: Batch, Normalisation, Prediction."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, NotRequired, TypedDict
 
@@ -62,6 +63,8 @@ class LensNetwork(nn.Module, ABC):
     scores : names in `auxiliary` that predictions keep for every object
     terms : names of the loss terms that it has beside the cross-entropy
     invariant : whether rotations by 90 degrees and mirror images change none of its outputs
+    posterior_samples : training samples that `fit_posterior` is given when the weights are final;
+        0 where there is nothing to fit
     """
 
     needs_conditions = False
@@ -69,6 +72,7 @@ class LensNetwork(nn.Module, ABC):
     scores: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     invariant = False
+    posterior_samples = 0
 
     @abstractmethod
     def forward(self, batch: Batch) -> Prediction:
@@ -85,6 +89,13 @@ class LensNetwork(nn.Module, ABC):
         if names:
             raise ValueError(f"{type(self).__name__} has no loss terms {', '.join(names)}")
         return {}
+
+    def fit_posterior(self, batches: Iterable[Batch]) -> None:
+        """Learn from training samples how far the final weights may be trusted.
+
+        For networks whose `posterior_samples` is not 0; others raise ValueError.
+        """
+        raise ValueError(f"{type(self).__name__} has no posterior to fit")
 
 
 @dataclass(frozen=True)

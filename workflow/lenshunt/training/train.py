@@ -23,6 +23,7 @@ from lenshunt.training.online import (
     prepare_online,
     table_for_statistics,
 )
+from lenshunt.training.posterior import with_posterior
 from lenshunt.training.pretrained import start_from
 from lenshunt.training.statistics import fit_normalisation
 
@@ -158,6 +159,7 @@ def train(
         online=online.digest() if online else None,
     )
     best = fit_within_memory(make, training, folder, fingerprint)
+    state = with_posterior(make(training), best["state"])
     save_checkpoint(
         checkpoint,
         kind="classifier",
@@ -172,6 +174,6 @@ def train(
         data_sha256=data_digest(indexes),
         epoch=best["epoch"],
         score=best["score"],
-        state=best["state"],
+        state=state,
     )
     finish(folder, history)
