@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from segment_models import built, group
-from segment_samples import BLUE, RED, packed, with_segments
+from segment_samples import BLUE, RED, packed, padding, with_segments
 from test_models_inputs import conditioned
 from test_models_registry import SMALL, toy_batch
 from torch.nn import functional
@@ -12,6 +12,7 @@ from torch.nn import functional
 from lenshunt.lensing import reddening_curve
 from lenshunt.models import CONDITIONS, color_aware_lens
 from lenshunt.models.color_aware_lens import ColorAwareLens, _at
+from lenshunt.models.grouping import grouping_term, image_truth
 from lenshunt.models.lens_dust import LensDust
 
 
@@ -54,11 +55,132 @@ def test_without_feedback_nothing_is_there_that_does_not_learn():
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
-def colour_loss(model: ColorAwareLens, batch: dict, member: torch.Tensor | None = None):
+def lens_system(theta_e: float = 1.0, around=(1.5, 0.7, 4.0, 5.0)) -> dict:
+    """One sample of segments at these distances from the middle, in arcsec."""
+    angle = np.arange(len(around)) * 2.4
+    place = np.array(around)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    batch = with_segments(toy_batch(1), packed(np.array([[BLUE] * len(around)]), place[None]))
+    return {**batch, "theta_e": torch.tensor([theta_e])}
+
+
+def grouping_loss(model: ColorAwareLens, batch: dict, member: torch.Tensor | None = None):
+    return term(model, "grouping", batch, member)
+
+
+def term(model: ColorAwareLens, name: str, batch: dict, member: torch.Tensor | None):
     found = model(batch)
     if member is not None:
         found.internals["membership"] = member
-    return model.loss_terms(found, batch, ("colour",))["colour"]
+    return model.loss_terms(found, batch, (name,))[name]
+
+
+def test_the_images_of_an_isothermal_lens_are_members_and_what_lies_far_is_not():
+    # theta_E + beta and theta_E - beta for every offset that gives two images
+    beta = torch.linspace(0.0, 0.99, 12)
+    theta_e = torch.full((12,), 1.3)
+    images = theta_e[:, None] * torch.stack([1 + beta, 1 - beta], dim=1)
+    assert (image_truth(images, theta_e) == 1).all()
+    assert (image_truth(3.0 * theta_e[:, None], theta_e) == 0).all()
+    assert torch.isnan(image_truth(2.4 * theta_e[:, None], theta_e)).all()
+    for unknown in (torch.nan, 0.0, -1.0):
+        assert torch.isnan(image_truth(images, torch.full((12,), unknown))).all()
+
+
+def test_the_true_group_costs_little_and_its_opposite_much():
+    model, batch = built(ColorAwareLens).eval(), lens_system()
+    true = torch.tensor([[0.98, 0.98, 0.02, 0.02]])
+    right, wrong, half = (
+        float(grouping_loss(model, batch, member)) for member in (true, 1 - true, 0 * true + 0.5)
+    )
+    assert right == pytest.approx(-np.log(0.98), rel=1e-3)
+    assert wrong == pytest.approx(-np.log(0.02), rel=1e-3)
+    assert half == pytest.approx(np.log(2), rel=1e-3)
+    # everything, as well as nothing, is no better than not to know
+    assert min(float(grouping_loss(model, batch, 0 * true + w)) for w in (0.02, 0.98)) > half
+
+
+def test_many_strangers_do_not_outweigh_one_image():
+    member = torch.tensor([[0.3, 0.2, 0.2, 0.2, 0.2]])
+    many = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0]])
+    few = torch.tensor([[1.0, 0.0, torch.nan, torch.nan, torch.nan]])
+    torch.testing.assert_close(grouping_term(member, many), grouping_term(member, few))
+
+
+def test_a_sample_of_unknown_einstein_radius_teaches_no_group():
+    model = built(ColorAwareLens).eval()
+    batch = lens_system(torch.nan)
+    loss = grouping_loss(model, batch)
+    assert loss.shape == (1,)
+    assert float(loss.detach()) == 0.0
+    loss.sum().backward()
+    grown = [p.grad for p in model.parameters() if p.grad is not None]
+    assert grown
+    assert all((gradient == 0).all() for gradient in grown)
+
+
+def test_padding_and_systems_without_segments_are_no_members_of_anything():
+    model = built(ColorAwareLens).eval()
+    batch = lens_system()
+    more = with_segments(batch, torch.cat([batch["segments"], padding(1, 3)], dim=1))
+    member = torch.tensor([[0.9, 0.8, 0.3, 0.1]])
+    longer = torch.cat([member, torch.zeros(1, 3)], dim=1)
+    torch.testing.assert_close(
+        grouping_loss(model, batch, member), grouping_loss(model, more, longer)
+    )
+    assert float(grouping_loss(model, with_segments(batch, padding(1, 3))).detach()) == 0.0
+
+
+def test_the_grouping_term_teaches_the_head_and_the_backbone():
+    model = built(ColorAwareLens).eval()
+    grouping_loss(model, lens_system()).sum().backward()
+    assert model.grouping.logit.weight.grad.norm() > 1e-3
+    assert model.grouping.bias.weight.grad.norm() > 0
+    assert model.local[0].weight.grad.norm() > 0
+    assert model.backbone.embedder.embedder.convolution.weight.grad.norm() > 0
+
+
+def test_the_classifier_bends_no_membership():
+    model, batch = built(ColorAwareLens).eval(), lens_system()
+    found = model(batch)
+    (gradient,) = torch.autograd.grad(
+        found.logit.sum(), found.internals["membership"], allow_unused=True
+    )
+    assert gradient is None
+    model(batch).logit.sum().backward()
+    assert model.grouping.logit.weight.grad is None
+    # what it is told changes with them all the same
+    with torch.no_grad():
+        model.grouping.logit.bias -= 8
+        assert not torch.allclose(model(batch).logit, found.logit, atol=1e-4)
+
+
+def test_a_group_is_learned_from_the_places_of_images():
+    model = built(ColorAwareLens).eval()
+    # the same distances in arcsec: what is near one lens is far from the other, by its image alone
+    systems = [lens_system(1.6, (2.5, 2.9, 5.0)), lens_system(0.7, (2.5, 2.9, 1.0))]
+    batch = {name: torch.cat([one[name] for one in systems]) for name in systems[0]}
+    batch["image"][0] += 3.0
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimiser.zero_grad()
+        grouping_loss(model, batch).mean().backward()
+        optimiser.step()
+    member = model(batch).internals["membership"].detach()
+    expected = torch.tensor([[1.0, 1, 0], [0, 0, 1]])
+    assert (member - expected).abs().max() < 0.2
+
+
+def test_a_batch_without_true_radii_is_refused_by_the_grouping_term():
+    model, batch = built(ColorAwareLens).eval(), lens_system()
+    del batch["theta_e"]
+    found = model(batch)
+    assert float(model.loss_terms(found, batch, ("colour",))["colour"].detach()) >= 0
+    with pytest.raises(ValueError, match=r"no column theta_e; remove loss_terms\.grouping"):
+        model.loss_terms(found, batch, ("grouping",))
+
+
+def colour_loss(model: ColorAwareLens, batch: dict, member: torch.Tensor | None = None):
+    return term(model, "colour", batch, member)
 
 
 def test_the_colour_term_teaches_the_grouping_head():

@@ -82,7 +82,10 @@ def test_one_sample_does_not_depend_on_those_beside_it(kind):
 @BOTH
 def test_gradients_reach_every_parameter_through_segments(kind):
     model, batch = built(kind), toy_batch()
-    model(batch).logit.square().sum().backward()
+    batch["theta_e"] = torch.ones(len(batch["image"]))
+    found = model(batch)
+    terms = model.loss_terms(found, batch, model.terms)
+    sum((term.sum() for term in terms.values()), start=found.logit.square().sum()).backward()
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     # a key's bias shifts all scores of a query alike: the softmax does not see it
     assert [n for n in still if not n.endswith("key.bias")] == []

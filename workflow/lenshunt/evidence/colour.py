@@ -1,14 +1,17 @@
 """`color_aware_lens` finds the segments of one source: memberships, and the colours they agree in.
 
-Colours are compared up to dust of the lens (`colour_prior`). Random memberships are the learned
-ones of all test samples, dealt out anew: the same numbers, without a thought for the segment.
+Colours are compared up to dust of the lens (`colour_prior`). What the learned groups are worth is
+held against others. Random memberships are the learned ones of all test samples, dealt out anew:
+the same numbers, without a thought for the segment. The group of all segments is what a network
+that groups nothing has; that of the members, more than a half, is as hard as it. The true group,
+of the segments at the places of images, is what grouping aims at; in a non-lens, what lies where
+the images of a random test lens would.
 """
-
-from itertools import pairwise
 
 import numpy as np
 import torch
 
+from lenshunt.evidence import memberships
 from lenshunt.evidence.areas import add_histogram, area, with_interval
 from lenshunt.evidence.common import (
     Curves,
@@ -24,28 +27,23 @@ from lenshunt.models.color_aware_lens import ColorAwareLens
 from lenshunt.models.segment_tensors import unpack_segments
 from lenshunt.training.loading import Loader
 
-#: Images of a source lie about the Einstein radius, within this part of it: those of an isothermal
-#: sphere at 1 + and 1 - the offset of the source, up to which there are two of some brightness.
-ARC_WITHIN = 0.7
-RADIUS_EDGES = np.linspace(0.0, 3.0, 13)
 LOSS_EDGES = np.linspace(0.0, 10.0, 26)
-MEMBER_EDGES = np.linspace(0.0, 1.0, 26)
-#: Segments in a bin of radii at least.
-BIN_MIN = 5
 LEARNED, RANDOM = "learned", "random"
 
 PANELS: dict[str, Panel] = {
     "loss": Panel("colour loss per segment of a system", "share of the systems", "steps"),
     "auroc": Panel(
         "",
-        "AUROC, lenses of less colour loss or distance",
+        "AUROC, lower in lenses (images)",
         "points",
         reference=0.5,
-        ticks=("loss, learned", "loss, random", "distance"),
+        ticks=(
+            "loss, learned", "loss, random", "distance, learned",
+            "distance, members", "distance, all", "distance, true", "images, true",
+        ),
     ),
-    "membership": Panel("membership", "share of the segments", "steps"),
-    "radius": Panel("distance from the middle / Einstein radius", "mean membership", "line"),
-}
+    **memberships.PANELS,
+}  # fmt: skip
 
 
 def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
@@ -71,12 +69,25 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         value, interval, n = area(loss[other], loss[lens], seed)
         curves.add("auroc", subject.name, place, value, interval, n)
         numbers.update(with_interval(f"loss_auroc_{name}", value, interval))
-    distance = found["distance"]
-    value, interval, n = area(distance[other], distance[lens], seed)
-    curves.add("auroc", subject.name, 2, value, interval, n)
-    numbers.update(with_interval("distance_auroc", value, interval))
-    numbers["n_systems_with_colours"] = float(np.isfinite(distance).sum())
-    numbers.update(_memberships(curves, found, test, seed))
+    theta_e = memberships.einstein_radii(found, test, seed)
+    truth = memberships.image_places(found, theta_e)
+    groups = {
+        "": found["distance"],
+        "_members": hard_distance(found, found["member"] > 0.5),
+        "_all": hard_distance(found, np.isfinite(found["member"])),
+        "_images": hard_distance(found, truth == 1),
+    }
+    for place, (name, distance) in enumerate(groups.items(), start=2):
+        value, interval, n = area(distance[other], distance[lens], seed)
+        curves.add("auroc", subject.name, place, value, interval, n)
+        numbers.update(with_interval(f"distance_auroc{name}", value, interval))
+        for kind, rows in (("lenses", lens), ("non_lenses", other)):
+            numbers[f"n_distance{name}_{kind}"] = float(np.isfinite(distance[rows]).sum())
+    near, far = offsets_from_images(found, np.where(lens[:, None], truth, np.nan))
+    value, interval, n = area(far, near, seed)
+    curves.add("auroc", subject.name, 2 + len(groups), value, interval, n)
+    numbers.update(with_interval("colour_auroc_strangers", value, interval))
+    numbers.update(memberships.measure_memberships(curves, found, theta_e, seed))
     return Evidence(curves.table(), numbers)
 
 
@@ -84,7 +95,8 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
 def _found(
     subject: Trained, network: ColorAwareLens, test: Loader, seed: int
 ) -> dict[str, np.ndarray]:
-    """row, label, distance, loss_learned, loss_random [n]; member, radius (arcsec) [n, segment].
+    """row, label, distance, loss_learned, loss_random [n]; member, random, radius (arcsec)
+    [n, segment]; flux, variance [n, segment, band]; reddening [n, band].
 
     NaN where a system has fewer than two segments of known colour, and in the padding.
     """
@@ -106,9 +118,8 @@ def _found(
         }
         parts.append({name: values.cpu() for name, values in part.items()})
     whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    for name, member in (
-        (LEARNED, whole["member"]), (RANDOM, dealt_anew(whole["member"], seed)),
-    ):  # fmt: skip
+    whole["random"] = dealt_anew(whole["member"], seed)
+    for name, member in ((LEARNED, whole["member"]), (RANDOM, whole["random"])):
         whole[f"loss_{name}"] = loss_per_segment(
             whole["flux"], whole["variance"], member, whole["reddening"]
         )
@@ -138,47 +149,39 @@ def loss_per_segment(
     return torch.where(usable > 0, loss / usable.clamp(min=1), torch.nan)
 
 
-def _memberships(
-    curves: Curves, found: dict[str, np.ndarray], test: Loader, seed: int
-) -> dict[str, float]:
-    """Of segments near the true Einstein radius of their lens against its others; by radius.
+def hard_distance(found: dict[str, np.ndarray], group: np.ndarray) -> np.ndarray:
+    """Mean distance in sigma of the members of given groups from the others, [n].
 
-    And against segments of non-lenses as near to the radius of a random lens: what the place of a
-    segment gives, of whatever colour.
+    group : bool [n, segment]. NaN with fewer than two members of known colours.
     """
-    truth = test.table["einstein_radius"].to_numpy(float)[found["row"]]
-    truth = np.where((found["label"] == 1) & (truth > 0), truth, np.nan)
-    member, relative = _by_radius(found, truth)
-    known = truth[np.isfinite(truth)]
-    rng = np.random.default_rng(seed)
-    taken = rng.choice(known, len(truth)) if len(known) else np.full(len(truth), np.nan)
-    alike = _by_radius(found, np.where(found["label"] == 0, taken, np.nan))
-    near = np.abs(relative - 1.0) < ARC_WITHIN
-    numbers: dict[str, float] = {}
-    for name, series, rows in (("arcs", "near the Einstein radius", near),
-                               ("others", "others of lenses", ~near)):  # fmt: skip
-        add_histogram(curves, "membership", series, member[rows], MEMBER_EDGES)
-        mean, interval, n = mean_interval(member[rows], seed)
-        numbers.update(with_interval(f"membership_{name}", mean, interval))
-        numbers[f"n_{name}"] = float(n)
-    value, interval, _ = area(member[near], member[~near], seed)
-    numbers.update(with_interval("membership_auroc", value, interval))
-    same_place = alike[0][np.abs(alike[1] - 1.0) < ARC_WITHIN]
-    value, interval, _ = area(member[near], same_place, seed)
-    numbers.update(with_interval("membership_auroc_non_lenses", value, interval))
-    for series, (weight, at) in (
-        ("segments of lenses", (member, relative)), ("segments of non-lenses", alike),
-    ):  # fmt: skip
-        for low, high in pairwise(RADIUS_EDGES):
-            rows = (at >= low) & (at < high)
-            if rows.sum() >= BIN_MIN:
-                mean, interval, n = mean_interval(weight[rows], seed)
-                curves.add("radius", series, (low + high) / 2, mean, interval, n)
-    return numbers
+    q = np.where(group, _distances(found, group, alone=True), np.nan)
+    known = np.isfinite(q)
+    total = np.where(known, np.sqrt(q), 0.0).sum(axis=1)
+    count = known.sum(axis=1)
+    return np.where(count >= 2, total / np.maximum(count, 1), np.nan)
 
 
-def _by_radius(found: dict[str, np.ndarray], unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Memberships and radii of all segments [k] of systems [n], each in units of its `unit`."""
-    relative = found["radius"] / unit[:, None]
-    known = np.isfinite(relative)
-    return found["member"][known], relative[known]
+def offsets_from_images(
+    found: dict[str, np.ndarray], truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances in sigma of images from the other images [k], and of strangers from them [m].
+
+    truth : [n, segment] of `image_places`. Of systems with two images of known colours or more:
+    what colours know of who is an image, whatever finds the group.
+    """
+    q = _distances(found, truth == 1, alone=False)
+    known = np.isfinite(q)
+    several = (known & (truth == 1)).sum(axis=1, keepdims=True) >= 2
+    near, far = (np.sqrt(q[known & several & (truth == value)]) for value in (1.0, 0.0))
+    return near, far
+
+
+def _distances(found: dict[str, np.ndarray], group: np.ndarray, alone: bool) -> np.ndarray:
+    """q of `group_distance` for bool groups [n, segment]; `alone`: of the members only."""
+    flux, variance, reddening = (
+        torch.from_numpy(found[name]) for name in ("flux", "variance", "reddening")
+    )
+    member = torch.from_numpy(group)
+    if alone:
+        variance = variance.masked_fill(~member[..., None], torch.inf)
+    return group_distance(flux, variance, member.float(), reddening).clamp(min=0).numpy()

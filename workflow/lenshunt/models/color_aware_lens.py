@@ -8,7 +8,13 @@ from torch import nn
 
 from lenshunt.images.segment_columns import POINT_LIKE
 from lenshunt.lensing import colour_consistency_loss, colour_weight
-from lenshunt.models.grouping import STATISTICS, GroupingHead, group_statistics
+from lenshunt.models.grouping import (
+    STATISTICS,
+    GroupingHead,
+    group_statistics,
+    grouping_term,
+    image_truth,
+)
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
@@ -22,14 +28,19 @@ class ColorAwareLens(LensNetwork):
     """ResNet-18 by default; its map at each segment and the segment's own numbers decide on w_s.
 
     The loss term `colour` is `colour_consistency_loss` of the memberships w_s: a segment joins
-    what agrees with its colour up to dust of the lens, and leaves what does not; leaving costs
-    something, so that memberships do not collapse. Its weight is lower for point-like segments
-    (`colour_weight`): quasar images are subject to microlensing and time delays. No catalogue
-    tells these two risks of an object, so that they are 0 beside that.
+    what agrees with its colour up to dust of the lens, and leaves what does not. Its weight is
+    lower for point-like segments (`colour_weight`): quasar images are subject to microlensing and
+    time delays. No catalogue tells these two risks of an object, so that they are 0 beside that.
 
-    The classifier reads the image, the mean of the members, and the statistics of the group, its
-    colour distance among them. In pretraining (`auxiliary` values to regress) there are no
-    segments, and only the backbone is there.
+    Colours alone do not tell images from strangers where they are faint or alike. The loss term
+    `grouping` teaches by simulated lenses of known Einstein radius where images lie
+    (`grouping_term`). Non-lenses teach it nothing: a membership says which segments were images
+    if this were a lens, and whether it is one is the classifier's to say. The memberships have
+    no other teacher: the classifier reads the image, the mean of the members, and the statistics
+    of the group, its colour distance among them, without a gradient to the memberships.
+
+    In pretraining (`auxiliary` values to regress) there are no segments, and only the backbone is
+    there.
 
     group_width, group_heads : of the grouping head
     feedback : whether the classifier is told about the group
@@ -38,7 +49,7 @@ class ColorAwareLens(LensNetwork):
     needs_conditions = True
     needs_segments = True
     scores = ("colour_distance", "group_members")
-    terms = ("colour",)
+    terms = ("colour", "grouping")
 
     def __init__(
         self,
@@ -91,7 +102,8 @@ class ColorAwareLens(LensNetwork):
         """`auxiliary`: colour_distance, mean of the members in sigma, NaN with fewer than two
         segments of known colours; group_members, sum of the memberships.
 
-        `internals`: membership [b, segment], flux and variance as the loss takes them.
+        `internals`: membership [b, segment], radius in arcsec (NaN in the padding), flux and
+        variance, as the loss terms take them.
         """
         channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
         hidden = self.backbone.embedder(channels.contiguous(memory_format=torch.channels_last))
@@ -112,6 +124,8 @@ class ColorAwareLens(LensNetwork):
             image = torch.cat([image, *told], dim=1)
         internals = {"membership": member[:, 1:], "psf_likeness": nodes.psf_likeness[:, 1:]}
         internals["flux"], internals["variance"] = nodes.flux[:, 1:], nodes.variance[:, 1:]
+        radius = torch.hypot(*nodes.position[:, 1:].unbind(-1))
+        internals["radius"] = radius.masked_fill(~nodes.there[:, 1:], torch.nan)
         return replace(self.heads(image), auxiliary=auxiliary, internals=internals)
 
     def _group(
@@ -128,13 +142,15 @@ class ColorAwareLens(LensNetwork):
         whole = self.whole(image)[:, None].expand_as(local)
         alone = node_features(nodes, radius, self.input.band_sigma)
         hidden, member = self.grouping(torch.cat([alone, local, whole], dim=-1), between, nodes)
-        group = group_statistics(nodes, member, radius, reddening)
-        total = member.sum(dim=1, keepdim=True)
-        scores = {"colour_distance": group.distance, "group_members": total[:, 0].detach()}
+        # what the classifier is told is measured: it bends no membership into a signal of its own
+        seen = member.detach()
+        group = group_statistics(nodes, seen, radius, reddening)
+        total = seen.sum(dim=1, keepdim=True)
+        scores = {"colour_distance": group.distance, "group_members": total[:, 0]}
         if not self.feedback:
             return member, [], scores
         # with no members the mean is a vector of its own, not a zero, and so are the statistics
-        mean = ((member[..., None] * hidden).sum(dim=1) + 0.1 * self.nobody) / (total + 0.1)
+        mean = ((seen[..., None] * hidden).sum(dim=1) + 0.1 * self.nobody) / (total + 0.1)
         some = nodes.segment.any(dim=1, keepdim=True)
         statistics = torch.where(some, group.statistics, self.no_statistics)
         return member, [self.told(torch.cat([mean, statistics], dim=1))], scores
@@ -142,15 +158,28 @@ class ColorAwareLens(LensNetwork):
     def loss_terms(
         self, prediction: Prediction, batch: Batch, names: tuple[str, ...]
     ) -> dict[str, torch.Tensor]:
-        """colour: `colour_consistency_loss` of the memberships, 0 with fewer than two segments."""
-        known = prediction.internals
+        """colour: `colour_consistency_loss` of the memberships, 0 with fewer than two segments.
+
+        grouping: `grouping_term` against the places of images of simulated lenses; 0 where the
+        true Einstein radius is not known. Raises ValueError for a batch without column theta_e.
+        """
         with torch.autocast(batch["image"].device.type, enabled=False):
+            return {name: self._term(name, prediction.internals, batch) for name in names}
+
+    def _term(self, name: str, known: dict[str, torch.Tensor], batch: Batch) -> torch.Tensor:
+        if name == "colour":
             nothing = torch.zeros_like(known["psf_likeness"])
             weight = colour_weight(known["psf_likeness"] > POINT_LIKE, nothing, nothing)
-            loss = colour_consistency_loss(
+            return colour_consistency_loss(
                 known["flux"], known["variance"], known["membership"], self.dust(batch), weight
             )
-        return dict.fromkeys(names, loss)
+        if "theta_e" not in batch:
+            raise ValueError(
+                "the loss term grouping needs the true Einstein radii, and the batch has no "
+                "column theta_e; remove loss_terms.grouping from the model's file"
+            )
+        truth = image_truth(known["radius"], batch["theta_e"])
+        return grouping_term(known["membership"], truth)
 
 
 def _at(features: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
