@@ -16,6 +16,7 @@ from lenshunt.models import (
     count_parameters,
     load_backbone,
 )
+from lenshunt.models.conditions import SEEING_CONDITIONS, SKY_CONDITIONS
 from lenshunt.provenance import ROOT
 
 MODEL_FILES = sorted((ROOT / "config" / "models").glob("*.yaml"))
@@ -121,6 +122,21 @@ def test_film_starts_as_the_identity():
 
 def _heads(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v for k, v in model.state_dict().items() if k.startswith("heads.")}
+
+
+def test_film_that_is_not_told_the_seeing_hears_all_else():
+    model = build_model(small("film_resnet", told_seeing=False), conditioned()).eval()
+    for layer in model.film.values():
+        torch.nn.init.normal_(layer.linear.weight, std=0.3)
+    batch = {**toy_batch(), "metadata": torch.zeros(6, len(CONDITIONS))}
+    logit = model(batch).logit
+    heard = set()
+    for name, column in zip(CONDITIONS, range(len(CONDITIONS)), strict=True):
+        metadata = batch["metadata"].clone()
+        metadata[:, column] = 1.0
+        if not torch.equal(model({**batch, "metadata": metadata}).logit, logit):
+            heard.add(name)
+    assert heard == set(CONDITIONS) - {*SEEING_CONDITIONS, *SKY_CONDITIONS}
 
 
 def test_film_listens_to_the_conditions_once_its_weights_have_moved():

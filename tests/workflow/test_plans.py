@@ -19,6 +19,16 @@ def test_a_shipped_configuration_is_planned_from_nothing(checkout, name):
     assert {"records", "homogenise", "shards", "train", "fuse", "metrics"} <= set(plan.jobs)
 
 
+@pytest.mark.parametrize(
+    ("name", "experiment"), [("config/study.yaml", "study"), ("config/seeing.yaml", "seeing")]
+)
+def test_a_shipped_study_is_planned_with_its_comparisons_and_evidence(checkout, name, experiment):
+    values = yaml.safe_load((checkout.root / name).read_text())["experiments"][experiment]
+    plan = checkout.dry_run("--configfile", name)
+    assert plan.jobs["train"] == len(values["models"]) * len(values["seeds"])
+    assert {"comparisons", "study_table", "evidence", "evidence_figure"} <= set(plan.jobs)
+
+
 def test_the_paper_is_planned_for_the_cluster_with_one_gpu_job_per_model_and_seed(checkout):
     plan = checkout.dry_run("--profile", "gpu-cluster", "--configfile", "config/paper.yaml")
     values = yaml.safe_load((checkout.root / "config/paper.yaml").read_text())

@@ -18,7 +18,7 @@ from lenshunt.config.datasets import (
     RelicsDataset,
     StampsDataset,
 )
-from lenshunt.config.demo import ClassCounts, Demo, Impostors
+from lenshunt.config.demo import ClassCounts, Demo, Impostors, SeeingRange
 from lenshunt.config.load import (
     ConfigError,
     dataset_from,
@@ -80,6 +80,7 @@ __all__ = [
     "QualityConfig",
     "RelicsDataset",
     "Search",
+    "SeeingRange",
     "SegmentsConfig",
     "SplitConfig",
     "StampsDataset",

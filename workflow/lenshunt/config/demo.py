@@ -1,6 +1,8 @@
 """The demo survey: how many objects of each kind, and which non-lenses."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from lenshunt.config.base import Fractions, Strict
 
@@ -33,6 +35,23 @@ class ClassCounts(Strict):
     """Number of non-lenses; a false-positive rate of 1e-3 is resolved from 20,000 on."""
 
 
+class SeeingRange(Strict):
+    """Seeing that is drawn log-uniformly: as often from 0.7 to 1.0 arcsec as from 1.0 to 1.43."""
+
+    best_arcsec: float = Field(ge=0.5)
+    """FWHM in r in the best nights; SDSS's pixels of 0.396 arcsec sample no sharper one."""
+    worst_arcsec: float = Field(le=4.0)
+    """FWHM in r in the worst nights."""
+
+    @model_validator(mode="after")
+    def _best_before_worst(self) -> Self:
+        if self.best_arcsec >= self.worst_arcsec:
+            raise ValueError(
+                f"best_arcsec {self.best_arcsec} is not below worst_arcsec {self.worst_arcsec}"
+            )
+        return self
+
+
 class Demo(Strict):
     """The synthetic survey of `make run`, written in the official raw formats."""
 
@@ -48,6 +67,13 @@ class Demo(Strict):
     `folder`. None writes none."""
     sdss: int = Field(300, ge=10)
     """Number of SDSS-like objects, for scores across surveys."""
+    sdss_seeing: SeeingRange | None = None
+    """Seeing of the SDSS-like objects, one draw per object, in r; other bands follow the survey's
+    ratios. None scatters it by 7 per cent around the survey's median, 1.43 arcsec, about half of
+    SDSS's own scatter: the quartiles of its fields are 1.30 and 1.58 arcsec (sdss.org, DR7)."""
+    sdss_exposures: int = Field(1, ge=1)
+    """Exposures of 54 s that are added up to an SDSS-like object, all in its seeing: 1 in SDSS's
+    main survey, about 20 in Stripe 82 (Annis et al. 2014, ApJ 794, 120)."""
     castles_systems: int = Field(30, ge=2)
     """Number of CASTLES-like systems, each in two filters."""
     relics_fields: int = Field(4, ge=1)

@@ -4,6 +4,7 @@ The images stay what they are; only the metadata tell another seeing, or nothing
 2018, arXiv:1709.07871) starts as the identity, so an untrained network ignores them exactly. A
 condition that tells lenses from non-lenses is hidden in training, and one that never varied there
 taught nothing: then nothing changes either, which `seeing_visible` and `log_seeing_spread` tell.
+Whether what changes is sensible is in `seeing.py`.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from lenshunt.evidence.areas import area_gain
+from lenshunt.evidence import seeing as seeings
+from lenshunt.evidence.areas import area_gain, with_interval
 from lenshunt.evidence.common import (
     Curves,
     Evidence,
@@ -23,12 +25,11 @@ from lenshunt.evidence.common import (
     mean_interval,
     test_batches,
 )
+from lenshunt.evidence.seeing import CLASSES, FACTORS, SEEING, stating
 from lenshunt.models import CONDITIONS, Batch, build_model, condition_table
 from lenshunt.training.loading import Loader
 
-SEEING = CONDITIONS.index("log_seeing")
 SEEINGS_ARCSEC = (0.5, 0.7, 0.9, 1.2, 1.6, 2.0)
-CLASSES = (("lenses", 1), ("non-lenses", 0))
 #: Conditions that are left out together, by the beginnings of their names.
 FAMILIES = {
     "seeing": ("log_seeing",),
@@ -40,8 +41,10 @@ FAMILIES = {
     "filters": ("log_wavelength_",),
     "all": ("",),
 }
-LEVELS = ("own metadata", "no metadata", "baseline")
-#: Samples that an untrained network is shown.
+LEVELS = ("own metadata", "seeing of another", "no metadata", "baseline")
+#: Test samples of each class: what a network is told changes its ROC area by a per cent or less.
+PER_CLASS = 2000
+#: Batches that an untrained network is shown.
 FRESH_BATCHES = 2
 PANELS: dict[str, Panel] = {
     "change": Panel("stated seeing (arcsec)", "mean change of logit", "line", reference=0.0),
@@ -54,14 +57,8 @@ PANELS: dict[str, Panel] = {
         ticks=tuple(FAMILIES),
     ),
     "auroc": Panel("", "AUROC", "points", ticks=LEVELS),
+    **seeings.PANELS,
 }
-
-
-def stating(batch: Batch, seeing_arcsec: float) -> Batch:
-    """The same images, each said to have been taken in this seeing."""
-    metadata = batch["metadata"].clone()
-    metadata[:, SEEING] = float(np.log10(seeing_arcsec))
-    return {**batch, "metadata": metadata}
 
 
 def without(batch: Batch, family: str) -> Batch:
@@ -73,18 +70,33 @@ def without(batch: Batch, family: str) -> Batch:
 
 
 @torch.inference_mode()
-def logits_by_metadata(subject: Trained, test: Loader) -> dict[str, np.ndarray]:
-    """`label` and logits with their `own` metadata [n], `stated` and `missing` [k, n]."""
+def logits_by_metadata(subject: Trained, test: Loader, seed: int) -> dict[str, np.ndarray]:
+    """`label`, `log_seeing` and logits with their `own` metadata and the seeing of an `other` [n].
+
+    Further logits [k, n]: each of SEEINGS_ARCSEC `stated`, the own seeing times each of FACTORS
+    (`misled`), and FAMILIES `missing`.
+    """
     network = subject.network
+    device = device_of(network)
+    log_seeing = condition_table(test.table)[:, SEEING]
+    label = test.table["label"].to_numpy()
+    columns = {
+        "other": torch.from_numpy(seeings.exchanged(log_seeing, label, seed)),
+        "unmatched": torch.from_numpy(~test.table["psf_matched"].to_numpy(bool)),
+    }
     found: dict[str, list[np.ndarray]] = {}
-    for batch in test_batches(test, device_of(network)):
+    for batch in test_batches(test, device):
+        other, unmatched = (columns[c][batch["row"].cpu()].to(device) for c in columns)
+        own = batch["metadata"][:, SEEING]
         batches = {
-            "stated": [stating(batch, seeing) for seeing in SEEINGS_ARCSEC],
+            "stated": [stating(batch, float(np.log10(s)), unmatched) for s in SEEINGS_ARCSEC],
+            "misled": [stating(batch, own + float(np.log10(f)), unmatched) for f in FACTORS],
             "missing": [without(batch, family) for family in FAMILIES],
         }
-        values = {"label": batch["label"], "own": network(batch).logit}
+        values = {"label": batch["label"], "log_seeing": own, "own": network(batch).logit}
+        values["other"] = network(stating(batch, other, unmatched)).logit
         for name, others in batches.items():
-            values[name] = torch.stack([network(other).logit for other in others])
+            values[name] = torch.stack([network(told).logit for told in others])
         for name, part in values.items():
             found.setdefault(name, []).append(part.double().cpu().numpy())
     return {name: np.concatenate(parts, axis=-1) for name, parts in found.items()}
@@ -99,7 +111,9 @@ def change_untrained(subject: Trained, test: Loader) -> float:
     for number, batch in enumerate(test_batches(test, device)):
         if number == FRESH_BATCHES:
             break
-        others = [without(batch, "all"), *(stating(batch, s) for s in SEEINGS_ARCSEC[::5])]
+        as_one_fact = torch.ones(len(batch["label"]), dtype=torch.bool, device=device)
+        extremes = [float(np.log10(seeing)) for seeing in SEEINGS_ARCSEC[::5]]
+        others = [without(batch, "all"), *(stating(batch, s, as_one_fact) for s in extremes)]
         own = fresh(batch).logit
         change = torch.stack([fresh(other).logit - own for other in others]).abs().max()
         largest = max(largest, float(change))
@@ -109,12 +123,14 @@ def change_untrained(subject: Trained, test: Loader) -> float:
 def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
     """Changes of the logit, and paired ones of the ROC area, when the metadata say other things.
 
-    Numbers: ROC areas with own metadata and with none and their paired difference; the largest
+    Numbers: ROC areas with own metadata and with none and their paired difference; what the own
+    seeing is worth against that of another sample, and what one sharper or broader than true costs
+    (cross-entropy, nats); the gain over the baseline in thirds of the true seeing; the largest
     change by a stated seeing, and by any metadata in an untrained network; whether the network
     sees the seeing, and the mean and the spread of log10 seeing (arcsec) over the test samples.
     """
-    found = logits_by_metadata(subject, test)
-    label, own = found["label"], found["own"]
+    found = logits_by_metadata(subject, test, seed)
+    label, own, log_seeing = found["label"], found["own"], found["log_seeing"]
     curves = Curves()
     for seeing, logits in zip(SEEINGS_ARCSEC, found["stated"], strict=True):
         curves.add("gain", subject.name, seeing, *area_gain(label, logits, own, seed))
@@ -125,26 +141,28 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
             change = np.abs(logits - own)[label == value]
             curves.add("missing", name, x, *mean_interval(change, seed))
     nothing = found["missing"][-1]
-    levels = [(subject.name, own), (subject.name, nothing)]
+    levels = [(subject.name, own), (subject.name, found["other"]), (subject.name, nothing)]
+    numbers = seeings.exchange_numbers(label, own, found["other"], seed)
+    misled = found["misled"]
+    numbers |= seeings.add_misled(curves, subject.name, label, own, misled, log_seeing, seed)
     if baseline is not None:
-        levels.append((baseline.name, logits_of(baseline, test)[1].astype(float)))
+        plain = logits_of(baseline, test)[1].astype(float)
+        levels.append((baseline.name, plain))
+        numbers |= seeings.add_thirds(curves, subject.name, label, own, plain, log_seeing, seed)
     for x, (name, logits) in enumerate(levels):
         curves.add("auroc", name, x, *auroc_interval(label, logits, seed), len(label))
-    gain, (low, high), n = area_gain(label, own, nothing, seed)
+    gain, interval, n = area_gain(label, own, nothing, seed)
     names = subject.normalisation.conditions
     hidden = subject.normalisation.conditions_hidden
-    seeings = condition_table(test.table)[:, SEEING]
-    numbers = {
+    numbers |= {
         "auroc_own_metadata": auroc_interval(label, own, seed)[0],
         "auroc_no_metadata": auroc_interval(label, nothing, seed)[0],
-        "auroc_gain_of_metadata": gain,
-        "auroc_gain_of_metadata_low": low,
-        "auroc_gain_of_metadata_high": high,
+        **with_interval("auroc_gain_of_metadata", gain, interval),
         "largest_change_by_seeing": float(np.abs(found["stated"] - own).max()),
         "largest_change_untrained": change_untrained(subject, test),
         "seeing_visible": float("log_seeing" in names and "log_seeing" not in hidden),
-        "log_seeing_mean": _of_known(seeings, np.mean),
-        "log_seeing_spread": _of_known(seeings, np.std),
+        "log_seeing_mean": _of_known(log_seeing, np.mean),
+        "log_seeing_spread": _of_known(log_seeing, np.std),
         "samples": float(n),
     }
     return Evidence(curves.table(), numbers)

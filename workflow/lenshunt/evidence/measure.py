@@ -28,7 +28,7 @@ def measure_file(
     seed: int,
     out_numbers: Path | str,
     out_curves: Path | str,
-    per_class: int = PER_CLASS,
+    per_class: int | None = None,
 ) -> None:
     """Measure every kind of evidence that the model of `checkpoint` has on test samples.
 
@@ -36,6 +36,7 @@ def measure_file(
     indexes, exclusions, fold : as of the experiment's loader; its split `test` is sampled
     out_numbers : JSON, what was compared on how many samples, and per kind its numbers and panels
     out_curves : CSV with columns kind and CURVE_COLUMNS
+    per_class : samples of each class at most; None takes what the most demanding kind asks for
 
     Raises ValueError for cutouts that are not on the grid of the training, for a model that has no
     kind of evidence, for curves of a panel that the kind does not have, and for numbers that are
@@ -48,6 +49,8 @@ def measure_file(
         raise ValueError(
             f"{checkpoint}: architecture {subject.config.architecture} has no evidence"
         )
+    modules = {kind: importlib.import_module(f"lenshunt.evidence.{kind}") for kind in kinds}
+    asked = [getattr(module, "PER_CLASS", PER_CLASS) for module in modules.values()]
     needing = [trained for trained in (subject, plain) if trained is not None]
     test = draw_sample(
         indexes=indexes,
@@ -55,14 +58,13 @@ def measure_file(
         fold=fold,
         segments=any(trained.network.needs_segments for trained in needing),
         seed=seed,
-        per_class=per_class,
+        per_class=per_class or max(asked),
     )
     for trained in needing:
         check_grid(trained.normalisation, test, checkpoint if trained is subject else str(baseline))
     label = test.table["label"].to_numpy()
     tables, told = [], {}
-    for kind in kinds:
-        module = importlib.import_module(f"lenshunt.evidence.{kind}")
+    for kind, module in modules.items():
         # a kind that draws random numbers gets the same ones whatever came before it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -27,6 +27,10 @@ CONDITIONS: tuple[str, ...] = (
     *SKY_CONDITIONS,
 )
 
+#: One fact of an image whose PSF was left as it is: how blurred it is. Where PSFs are matched the
+#: first is of the night, the second of the image before it was matched.
+SEEING_CONDITIONS: tuple[str, ...] = ("log_seeing", "log_psf_fwhm")
+
 #: How an image was taken: what stands for its survey in a model that must not know its name.
 OBSERVING_CONDITIONS: tuple[str, ...] = (
     "log_seeing",

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from lenshunt.models.conditions import ConditionEncoder
+from lenshunt.models.conditions import (
+    CONDITIONS,
+    SEEING_CONDITIONS,
+    SKY_CONDITIONS,
+    ConditionEncoder,
+)
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
@@ -13,6 +18,10 @@ from lenshunt.models.resnet import resnet_backbone, stage_channels
 
 #: Stages (counted from 0) whose output is modulated: blocks 2, 3 and 4.
 MODULATED = (1, 2, 3)
+#: Conditions of a network that is not told the seeing.
+WITHOUT_SEEING = tuple(
+    name for name in CONDITIONS if name not in (*SEEING_CONDITIONS, *SKY_CONDITIONS)
+)
 
 
 class FilmLayer(nn.Module):
@@ -54,14 +63,23 @@ class FilmResNet(LensNetwork):
         dropout: float = 0.0,
         condition_width: int = 64,
         condition_dropout: float = 0.1,
+        told_seeing: bool = True,
     ) -> None:
+        """told_seeing : whether SEEING_CONDITIONS are among what it is conditioned on; an ablation
+        is not told, and sees of the seeing what its image shows.
+        """
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
         self.backbone = resnet_backbone(
             self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
         )
         sizes = stage_channels(widths, layer_type)
-        self.conditions = ConditionEncoder(normalisation, condition_width, condition_dropout)
+        self.conditions = ConditionEncoder(
+            normalisation,
+            condition_width,
+            condition_dropout,
+            wanted=None if told_seeing else WITHOUT_SEEING,
+        )
         self.film = nn.ModuleDict(
             {str(stage): FilmLayer(condition_width, sizes[stage]) for stage in MODULATED}
         )

@@ -120,7 +120,14 @@ def write_demo(*, kind: str, demo: Demo, seed: int, out: list[str]) -> None:
     elif kind == "sdss":
         from lenshunt.simulate.sdss import write_sdss
 
-        write_sdss(folder, demo.sdss, seed, demo.impostors.model_dump())
+        write_sdss(
+            folder,
+            demo.sdss,
+            seed,
+            demo.impostors.model_dump(),
+            demo.sdss_seeing,
+            demo.sdss_exposures,
+        )
     elif kind == "castles":
         from lenshunt.simulate.castles import write_castles
 

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.io import fits
 from tqdm import tqdm
 
+from lenshunt.config import SeeingRange
 from lenshunt.records import filter_named, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.files import remove_stale, tan_header, write_csv, write_fits
@@ -35,43 +36,76 @@ _ELECTRONS_PER_NANOMAGGY = (1100.0, 1000.0, 750.0, 180.0)
 MAGNITUDE_MAX = 19.9
 #: Mean and scatter of the i magnitude of arcs that SDSS shows (`tests/bench/demo_population.py`).
 ARC_MAGNITUDE = (21.2, 0.6)
-#: Seeing of a run scatters by this factor around the survey's median, alike in all bands.
+#: Unless a range is asked for, seeing scatters by this factor around the survey's median.
 _SEEING_SCATTER = 0.07
+#: Finer than two PSFs of a grid can be told apart, and few enough of them to be kept in memory.
+_SEEING_STEP_ARCSEC = 0.05
 
 
-def exposures() -> list[Exposure]:
-    """Depth of each of FILTERS."""
+def exposures(added: int = 1) -> list[Exposure]:
+    """Depth of each of FILTERS, the mean of so many exposures."""
     njy = njy_per_count(survey_named("sdss").zero_point(FILTERS[0]))
     return [
-        Exposure(sky * njy, electrons / njy)
+        Exposure(sky * njy / added**0.5, electrons * added / njy)
         for sky, electrons in zip(_SKY_NANOMAGGIES, _ELECTRONS_PER_NANOMAGGY, strict=True)
     ]
 
 
+def draw_seeing(rng: np.random.Generator, within: SeeingRange | None = None) -> tuple[float, ...]:
+    """FWHM of each of FILTERS in arcsec, to 0.01: the survey's, all times one random factor.
+
+    within : range of the seeing in r, drawn log-uniformly in steps of _SEEING_STEP_ARCSEC; where
+        None it scatters by _SEEING_SCATTER around the survey's median
+    """
+    survey = survey_named("sdss")
+    if within is None:
+        factor = float(np.exp(rng.normal(0.0, _SEEING_SCATTER)))
+    else:
+        ends = np.log([within.best_arcsec, within.worst_arcsec])
+        drawn = float(np.exp(rng.uniform(*ends)))
+        steps = round(drawn / _SEEING_STEP_ARCSEC)
+        factor = steps * _SEEING_STEP_ARCSEC / survey.psf_fwhm("SDSS_R")
+    return tuple(round(survey.psf_fwhm(name) * factor, 2) for name in FILTERS)
+
+
 def simulate_object(
-    rng: np.random.Generator, label: int, fractions: Mapping[str, float] = FRACTIONS
+    rng: np.random.Generator,
+    label: int,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seeing_within: SeeingRange | None = None,
+    added: int = 1,
 ) -> tuple[Scene, np.ndarray, tuple[float, ...]]:
     """One object: its scene, noisy images [band, y, x] in nJy, seeing per band in arcsec."""
     survey = survey_named("sdss")
     canvas = Canvas(SIZE_PX, survey.pixel_scale_arcsec, FILTERS, oversample=4)
     scene = paint_scene(canvas, rng, label, fractions, MAGNITUDE_MAX, ARC_MAGNITUDE)
-    factor = float(np.exp(rng.normal(0.0, _SEEING_SCATTER)))
-    seeing = tuple(round(survey.psf_fwhm(name) * factor, 2) for name in FILTERS)
+    seeing = draw_seeing(rng, seeing_within)
     clean = canvas.observe(seeing, (survey.moffat_beta,) * len(FILTERS))
-    noisy = [e.noisy(image, rng) for e, image in zip(exposures(), clean, strict=True)]
+    noisy = [e.noisy(image, rng) for e, image in zip(exposures(added), clean, strict=True)]
     return scene, np.stack(noisy), seeing
 
 
-def write_sdss(folder: Path, n: int, seed: int, fractions: Mapping[str, float] = FRACTIONS) -> None:
+def write_sdss(
+    folder: Path,
+    n: int,
+    seed: int,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seeing_within: SeeingRange | None = None,
+    added: int = 1,
+) -> None:
     """Write `n` objects below `folder`, half of them lenses; the catalogue comes last.
 
+    seeing_within : as of `draw_seeing`
+    added : exposures of each
     The sky is simulated: positions stay empty, so that no false match arises.
     """
     remove_stale(folder, ("catalogue.csv", "images/*.fits"))
     rows = []
     for index in tqdm(range(n), desc="demo sdss", disable=None):
         rng = np.random.default_rng([seed, 3, index])
-        scene, images, seeing = simulate_object(rng, int(rng.random() < 0.5), fractions)
+        scene, images, seeing = simulate_object(
+            rng, int(rng.random() < 0.5), fractions, seeing_within, added
+        )
         name = f"sdss{index:05d}"
         write_fits(folder / "images" / f"{name}.fits", _hdus(images, seeing))
         lens = scene.deflector
