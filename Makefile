@@ -14,7 +14,7 @@ run: $(INSTALLED)
 
 # One worker and one thread per core.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(CORES) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(CORES) --dist loadscope --no-loadscope-reorder
 
 bench: $(INSTALLED)
 	$(VENV)/bin/python tests/bench/run.py

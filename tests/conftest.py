@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lenshunt.provenance import ROOT
 
+WORKFLOW = "tests/workflow"
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
@@ -17,13 +19,19 @@ def real_data() -> Path:
     return SHARED_DATA
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`-n`) a file stays on one of them, for what its tests share.
+class ByFile(LoadScopeScheduling):
+    """Sends a file to one worker, for what its tests share; tests/workflow as if it were one."""
 
-    The tests of tests/workflow share one checkout and go first: together they take longest.
-    """
-    workflow = ROOT / "tests" / "workflow"
-    for item in items:
-        whole = workflow if workflow in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(whole.relative_to(ROOT).as_posix()))
-    items.sort(key=lambda item: workflow not in item.path.parents)
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return WORKFLOW if path.startswith(f"{WORKFLOW}/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """Called by pytest-xdist where there are several workers (`-n`)."""
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of tests/workflow share one checkout and go first: together they take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(f"{WORKFLOW}/"))
