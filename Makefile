@@ -12,9 +12,9 @@ INSTALLED := $(VENV)/.installed
 run: $(INSTALLED)
 	$(SNAKEMAKE) --report results/report.html --report-after-run
 
-# One worker and one thread per core.
+# One worker and one thread per core; a file stays on one worker, for what its tests share.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(CORES) --dist loadscope --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 bench: $(INSTALLED)
 	$(VENV)/bin/python tests/bench/run.py

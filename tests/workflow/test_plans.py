@@ -51,6 +51,8 @@ def test_a_bad_configuration_stops_before_any_job(checkout):
 
 def test_a_missing_raw_file_is_named(checkout):
     values = yaml.safe_load((checkout.root / "config/config.yaml").read_text())
+    # a folder of its own: results of before would do without the raw file
+    values["results"] = "results/absent"
     values["datasets"]["sdss"] |= {"catalogue": "data/absent.csv", "made_by": None}
     (checkout.root / "absent.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(AssertionError, match=r"data/absent\.csv"):
