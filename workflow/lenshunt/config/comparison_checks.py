@@ -15,6 +15,7 @@ def check_comparisons(config: Config) -> list[str]:
         own_titles = {
             baseline_title(model, experiment.baseline): (model, experiment.baseline)
             for model in [*models, FUSED_LABEL]
+            if experiment.baseline is not None
         }
         for title, pair in experiment.comparisons.items():
             own = f"{key}.comparisons.{title}"

@@ -19,7 +19,7 @@ class Comparison(Strict):
     """The other of the experiment's `models`: what `model` is measured against."""
 
 
-def baseline_title(model: str, baseline: str | None) -> str:
+def baseline_title(model: str, baseline: str) -> str:
     """Title of the comparison of a model with the baseline."""
     return f"{model} against {baseline}"
 
@@ -34,8 +34,10 @@ def with_baseline(
     """
     found = dict(comparisons)
     named = {(c.model, c.against) for c in found.values()}
-    for model in [*models, FUSED_LABEL] if baseline else []:
+    if baseline is None:
+        return found
+    for model in [*models, FUSED_LABEL]:
         if model != baseline and (model, baseline) not in named:
-            pair = Comparison(model=model, against=str(baseline))
+            pair = Comparison(model=model, against=baseline)
             found[baseline_title(model, baseline)] = pair
     return found

@@ -11,14 +11,12 @@ from lenshunt.training.module import Fitting
 
 
 def with_posterior(fitting: Fitting, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """`state` with the posterior of a network that has one, else as it is.
+    """`state` with the posterior of its network, one whose `posterior_samples` are not 0.
 
     fitting : a fresh one of the training that `state`, the final weights, is of
     It is fitted to samples as the training draws them, without augmentation.
     """
     network = fitting.model
-    if not network.posterior_samples:
-        return state
     network.load_state_dict(state)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device).eval()

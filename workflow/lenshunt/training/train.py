@@ -159,7 +159,9 @@ def train(
         online=online.digest() if online else None,
     )
     best = fit_within_memory(make, training, folder, fingerprint)
-    state = with_posterior(make(training), best["state"])
+    state = best["state"]
+    if architecture_of(model.architecture).posterior_samples:
+        state = with_posterior(make(training), state)
     save_checkpoint(
         checkpoint,
         kind="classifier",
