@@ -31,7 +31,7 @@ def test_the_lock_of_a_killed_local_run_is_removed_once(locked):
 @contextmanager
 def python_process(folder, name):
     """A Python process with `name` in its command, at work in `folder`; yields its id."""
-    command = [sys.executable, "-c", "import sys; print(); sys.stdin.read()", name]
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", name]
     with subprocess.Popen(
         command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as job:
