@@ -47,7 +47,7 @@ def plan_injection(
     hosts : of `read_hosts`; near : the known lens near each, columns file and name, "" for none
     out_hosts : Parquet of `choose_hosts`; out_population : Parquet of `draw_population`, the
         survey in its metadata; out_sources : HDF5 of `write_sources`
-    Raises ValueError naming the key where no host or no source is left.
+    Raises ValueError naming the key where no host, no lens or no source is left.
     """
     chosen = choose_hosts(hosts, near, dataset, name, seed)
     tried = chosen[chosen["reason"] == ""]
@@ -67,7 +67,10 @@ def plan_injection(
         theta_e_range=dataset.theta_e_arcsec,
     )
     rng = np.random.default_rng(seed_of(seed, name, "population"))
-    population = draw_population(rng, dataset.population, survey, selection)
+    try:
+        population = draw_population(rng, dataset.population, survey, selection)
+    except ValueError as error:
+        raise ValueError(f"datasets.{name}: {error} (hosts: {dataset.hosts})") from None
     key = f"datasets.{name}.sources"
     sources = choose_sources(key, source_chunks, dataset.sources_max, seed) if source_chunks else []
     write_sources(sources, out_sources)

@@ -158,11 +158,23 @@ def draw_population(
         found += len(table)
         parts.append(table)
         if found < _EFFICIENCY_MIN * drawn:
-            raise ValueError(
-                f"only {found} of {drawn} simulated lenses pass {chosen}; lower snr_min or widen "
-                "theta_e_range"
-            )
+            raise ValueError(_too_few(found, drawn, survey, chosen))
     return pd.concat(parts, ignore_index=True).head(n)
+
+
+def _too_few(found: int, drawn: int, survey: Survey | None, chosen: Selection) -> str:
+    seen = ""
+    if survey is not None:
+        seen = (
+            f" can be seen at a seeing of {survey.seeing_arcsec:g} arcsec and a depth of "
+            f"{survey.depth_5sigma:g} mag (point source, 5 sigma), and"
+        )
+    low, high = chosen.theta_e_range
+    return (
+        f"only {found} of {drawn} simulated lenses{seen} have arcs of S/N {chosen.snr_min:g}, "
+        f"magnified {chosen.magnification_min:g} times, and an Einstein radius of {low:g} to "
+        f"{high:g} arcsec; lower snr_min, widen theta_e_arcsec, or take sharper or deeper images"
+    )
 
 
 def lenses_per_deg2(
