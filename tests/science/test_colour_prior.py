@@ -239,6 +239,10 @@ def test_the_curriculum_is_half_a_cosine_up_to_a_tenth():
     assert [colour_curriculum(e) for e in (0, 5, 10, 30)] == pytest.approx([0, 0.05, 0.1, 0.1])
 
 
+def test_without_a_warm_up_the_colour_loss_has_its_full_weight_from_the_start():
+    assert [colour_curriculum(e, 0.0, 0.3) for e in (0, 0.5, 10)] == [0.3] * 3
+
+
 def test_reddening_is_that_of_the_law_at_the_lens():
     # Cardelli, Clayton & Mathis 1989, table 3, R_V = 3.1: U B V R I J H K; their formula, which is
     # what counts, fits the table to one or two hundredths

@@ -1,4 +1,4 @@
-"""Each term of the physics loss on a case whose answer is known."""
+"""What the physics loss is made of, on cases whose answer is known."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from lenshunt.lensing.lens_constraints import (
 )
 from lenshunt.lensing.physics_loss import (
     RenderFailures,
-    chi2_loss,
     degrees_of_freedom,
     physics_curriculum,
     reduced_chi2,
@@ -72,7 +71,7 @@ def test_a_band_without_pixels_and_noise_correlation_leaves_no_nan_in_the_gradie
     shapes = torch.ones(1, 2, dtype=torch.float64, requires_grad=True)
     model = Fit(torch.zeros(1, 2, 2), 94.0 * shapes, torch.tensor([[100, 0]]))
     noise_corr = torch.tensor([[1.0, torch.nan]], dtype=torch.float64)
-    chi2_loss(torch.zeros(1), model, noise_corr, SHAPES).loss.backward()
+    reduced_chi2(model, noise_corr, SHAPES).sum().backward()
     assert shapes.grad[0, 0] > 0
     assert shapes.grad[0, 1] == 0
 
@@ -93,31 +92,14 @@ def test_a_perfect_model_has_chi2_one_whatever_the_correlation_of_the_noise(widt
     assert float(value.mean()) == pytest.approx(1, abs=0.02 + 2 * correlation / side**2)
 
 
-def test_the_gate_passes_no_gradient_to_the_logit():
-    logit = torch.tensor([2.0, -2.0], dtype=torch.float64, requires_grad=True)
-    shapes = torch.ones(2, 1, dtype=torch.float64, requires_grad=True)
-    model = fit([[96.0], [96.0]])
-    model = Fit(model.fluxes, model.chi2 * shapes, model.n_pixels)
-    loss = chi2_loss(logit, model, ones(model), SHAPES).loss + 0.0 * logit.sum()
-    by_logit, by_shape = torch.autograd.grad(loss, (logit, shapes))
-    assert (by_logit == 0).all()
-    # an object that is held to be a lens weighs as much more as its probability is higher
-    assert float(by_shape[0] / by_shape[1]) == pytest.approx(np.exp(2), rel=1e-5)
-
-
-def test_a_failed_render_is_left_out_and_counted():
-    good, broken = fit([[94.0], [188.0]]), fit([[94.0], [np.nan], [188.0]])
-    expected = chi2_loss(torch.zeros(2), good, ones(good), SHAPES)
-    found = chi2_loss(torch.zeros(3), broken, torch.ones(3, 1), SHAPES)
-    assert (expected.failed, found.failed) == (0, 1)
-    torch.testing.assert_close(found.loss, expected.loss)
-
-
-def test_an_image_without_pixels_is_no_failed_render():
-    none = Fit(torch.zeros(2, 1, 2), torch.tensor([[0.0], [94.0]]), torch.tensor([[0], [100]]))
-    found = chi2_loss(torch.zeros(2), none, torch.ones(2, 1), SHAPES)
-    assert (found.failed, found.unusable) == (0, 1)
-    assert float(found.loss) == pytest.approx(0.5 * float(robust(torch.tensor(1.0))))
+def test_failed_renders_and_images_without_pixels_are_told_apart():
+    chi2 = torch.tensor([[94.0], [np.nan], [0.0]])
+    found = reduced_chi2(
+        Fit(torch.zeros(3, 1, 2), chi2, torch.tensor([[100], [100], [0]])), torch.ones(3, 1), SHAPES
+    )
+    assert float(found[0]) == pytest.approx(1)
+    assert torch.isnan(found[1])
+    assert torch.isinf(found[2])
 
 
 def test_the_gradient_of_a_failed_render_does_not_reach_the_network():
@@ -125,30 +107,10 @@ def test_the_gradient_of_a_failed_render_does_not_reach_the_network():
     shapes = without_failed(weights * torch.tensor([[1.0], [-1.0], [2.0]]))
     # the root fails for the second sample, value and gradient
     chi2 = torch.sqrt(shapes)
-    model = Fit(torch.zeros(3, 1, 2), chi2, torch.full((3, 1), 100))
-    found = chi2_loss(torch.zeros(3), model, torch.ones(3, 1), SHAPES)
-    found.loss.backward()
-    assert found.failed == 1
+    torch.where(torch.isfinite(chi2), chi2, 0.0).sum().backward()
     assert torch.isfinite(weights.grad).all()
     assert weights.grad[1] == 0
     assert (weights.grad[[0, 2]] != 0).all()
-
-
-def test_a_sample_that_fails_in_value_and_gradient_is_counted_once():
-    failures = RenderFailures()
-    weights = torch.ones(400, 1, requires_grad=True)
-    factor = torch.ones(400, 1)
-    factor[:3] = -1.0
-    # three renders fail and their gradient with them; the fourth fails on the way back alone
-    factor[3] = 0.0
-    shapes = without_failed(weights * factor, failures)
-    model = Fit(torch.zeros(400, 1, 2), torch.sqrt(shapes), torch.full((400, 1), 100))
-    found = chi2_loss(torch.zeros(400), model, torch.ones(400, 1), SHAPES)
-    failures.note(found.failed, 400)
-    found.loss.backward()
-    assert found.failed == 3
-    assert (failures.failed, failures.rendered) == (4, 400)
-    assert torch.isfinite(weights.grad).all()
 
 
 def test_more_than_one_percent_of_failures_stops_the_training(caplog):

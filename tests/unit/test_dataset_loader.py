@@ -20,7 +20,9 @@ ALL = ["train", "val_select", "val_calibrate", "test"]
 def indexes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     return [
-        make_shards(folder / name, [record(i, dataset=name) for i in range(n)])
+        make_shards(
+            folder / name, [record(i, dataset=name, psf_matched=i % 3 > 0) for i in range(n)]
+        )
         for name, n in (("demo", 90), ("other", 41))
     ]
 
@@ -43,14 +45,15 @@ def test_every_row_carries_its_own_pixels_label_and_flags(indexes, mode, shuffle
             np.testing.assert_array_equal(batch["variance"][i].numpy(), variance)
             assert batch["label"][i] == sample["label"]
             assert batch["confidence"][i] == sample["label_confidence"]
+            assert batch["psf_matched"][i] == sample["psf_matched"]
             for band, slot in enumerate(SLOTS):
                 assert batch["band_flags"][i, band] == sample[f"band_flags_{slot}"]
                 assert batch["noise_corr"][i, band] == np.float32(sample[f"noise_corr_{slot}"])
             seen.append(row)
     assert sorted(seen) == list(range(131))
     assert torch.isinf(batch["variance"][:, 4]).all()
-    assert batch["row"].dtype == torch.int64
-    assert all(batch[name].dtype == torch.float32 for name in batch if name != "row")
+    others = {"row": torch.int64, "psf_matched": torch.bool}
+    assert all(batch[name].dtype == others.get(name, torch.float32) for name in batch)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -197,7 +197,7 @@ def test_every_tensor_is_made_on_the_device_of_the_parameters(monkeypatch):
         assert render(params, image[:, :, 0, :2], GRID, kernel).device.type == "meta"
         shapes = render_batch(params, GRID, kernel)
         fit = amplitudes.fit_amplitudes(image, image, shapes)
-        assert amplitudes.chi2_gain(image, image, image[:, :, 0, 0], shapes).shape == (3,)
+        assert amplitudes.chi2_gain(fit, fit, image[:, :, 0, 0]).shape == (3,)
         fit.chi2.sum().backward()
         assert params.grad.device.type == "meta"
     with pytest.raises((RuntimeError, NotImplementedError)):

@@ -1,5 +1,6 @@
 """The Bayesian ensemble: its uncertainty means what it says, and depends on the object alone."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -122,17 +123,28 @@ def blobs(rng: np.random.Generator, n: int) -> dict[str, torch.Tensor]:
 def test_deviates_widen_the_draws_by_the_posteriors_sigma_and_keep_their_mean(model):
     batch = toy_batch(6)
     before = model(batch).internals["member_logits"].detach()
+    unfitted = copy.deepcopy(model.state_dict())
     model.fit_posterior([toy_batch(40)])
     far = {**batch, "image": batch["image"] + 300.0}
     dropout = model(far).internals["member_logits"].detach()
-    model.resnet_posterior.fitted.zero_()
-    model.vit_posterior.fitted.zero_()
+    model.load_state_dict(unfitted)
     assert torch.equal(model(batch).internals["member_logits"], before)
     dropout = dropout - model(far).internals["member_logits"].detach()
     for member in (dropout[0::2], dropout[1::2]):
         assert member.mean(dim=0).numpy() == pytest.approx(np.zeros(6), abs=1e-4)
         # nothing like these images was among the samples: the whole prior
         assert member.std(dim=0, correction=0).numpy() == pytest.approx(np.full(6, 5.0), rel=1e-3)
+
+
+def test_a_further_read_out_is_paid_for_only_where_a_posterior_was_fitted(model):
+    calls = []
+    model.vit_readout.register_forward_hook(lambda *_: calls.append(1))
+    model(toy_batch(6))
+    assert len(calls) == 10
+    model.fit_posterior([toy_batch(40)])
+    calls.clear()
+    model(toy_batch(6))
+    assert len(calls) == 11
 
 
 def test_an_attack_finds_a_gradient_before_and_after_the_posterior_is_fitted(model):

@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from lenshunt.lensing import reddening_curve
 from lenshunt.models import CONDITIONS, color_aware_lens
-from lenshunt.models.color_aware_lens import ColorAwareLens, _at
+from lenshunt.models.color_aware_lens import ColorAwareLens
 from lenshunt.models.grouping import grouping_term, image_truth
 from lenshunt.models.lens_dust import LensDust
+from lenshunt.models.segment_patches import values_at
 
 
 def test_a_map_is_read_bilinearly_and_beside_it_at_its_edge():
@@ -22,7 +23,7 @@ def test_a_map_is_read_bilinearly_and_beside_it_at_its_edge():
     expected = functional.grid_sample(
         features, place[:, :, None] / 3.5 - 1, padding_mode="border", align_corners=True
     )
-    torch.testing.assert_close(_at(features, place), expected[..., 0].mT)
+    torch.testing.assert_close(values_at(features, place), expected[..., 0].mT)
 
 
 @pytest.mark.parametrize("size", [64, 65])
@@ -38,7 +39,12 @@ def test_what_the_grouping_head_sees_of_the_image_lies_around_its_segment(
     place = (torch.tensor([column, row]) - (size - 1) / 2) * model.pixel_scale
     batch = with_segments(toy_batch(12, size), packed(torch.ones(12, 1, 5), place.expand(12, 1, 2)))
     read = []
-    monkeypatch.setattr(color_aware_lens, "_at", lambda *given: read.append(_at(*given)) or read[0])
+
+    def reading(*given: torch.Tensor) -> torch.Tensor:
+        read.append(values_at(*given))
+        return read[0]
+
+    monkeypatch.setattr(color_aware_lens, "values_at", reading)
     batch["image"].requires_grad_()
     model(batch)
     (gradient,) = torch.autograd.grad(read[0][:, 1].square().sum(), batch["image"])

@@ -1,6 +1,7 @@
 """The equivariant network: group laws, exact invariance, filters kept, one view in prediction."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -171,20 +172,49 @@ def test_kept_filters_follow_the_weights_whatever_changes_them():
 
     def one_step() -> None:
         model(batch).logit.sum().backward()
+        with torch.no_grad():
+            model(batch)
         optimiser.step()
+        optimiser.zero_grad()
 
     changes = (
         lambda: move_averages(0.5, [v.detach() for v in values], targets, torch.tensor(9)),
         one_step,
         lambda: model.load_state_dict(other.state_dict()),
+        lambda: values[0].detach().mul_(1.5),
         lambda: model.to(memory_format=torch.channels_last),
+        lambda: model.to(torch.bfloat16).float(),
+        lambda: model.load_state_dict(network(stem_kernel=7).state_dict(), assign=True),
     )
     for change in changes:
         with torch.no_grad():
             model(batch)
+            assert model.backbone.stem.filters() is model.backbone.stem.filters()
         change()
         with torch.no_grad():
             assert torch.equal(model(batch).logit, fresh())
+
+
+def test_a_copy_has_the_filters_of_its_own_weights():
+    model, batch = network(), toy_batch(2)
+    with torch.no_grad():
+        model(batch)
+        for weight in model.parameters():
+            weight.mul_(1.5)
+        averaged, sent = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+        expected = model(batch).logit
+        assert torch.equal(averaged(batch).logit, expected)
+        assert torch.equal(sent(batch).logit, expected)
+
+
+def test_a_compiled_network_is_one_graph_and_follows_its_weights():
+    layer = GroupConvolution(2, 3, 3).eval()
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    image = torch.randn(1, 2 * ORDER, 6, 6)
+    with torch.no_grad():
+        for _ in range(2):
+            torch.testing.assert_close(compiled(image), layer(image))
+            layer.weight.mul_(-2.0)
 
 
 def test_gradients_flow_after_a_prediction_in_inference_mode():

@@ -56,7 +56,9 @@ def test_samples_whose_label_is_in_no_doubt_say_less_of_the_logit(rng):
 
 
 def test_nothing_fitted_is_a_variance_of_nothing():
-    assert torch.equal(FeaturePosterior(3)(torch.randn(4, 3)), torch.zeros(4))
+    posterior = FeaturePosterior(3)
+    assert not posterior.fitted
+    assert torch.equal(posterior(torch.randn(4, 3)), torch.zeros(4))
 
 
 def test_a_feature_that_never_varies_says_nothing(rng):
@@ -83,6 +85,7 @@ def test_a_state_is_restored_from_its_checkpoint(rng, tmp_path):
     torch.save(posterior.state_dict(), tmp_path / "state.pt")
     other = FeaturePosterior(FEATURES)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert other.fitted
     asked = torch.randn(10, FEATURES)
     assert torch.equal(other(asked), posterior(asked))
 

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pinn_samples import (
     AT,
+    GRID,
+    PSF,
     SMALL,
     TERMS,
     batch_of,
@@ -18,10 +20,12 @@ from pinn_samples import (
 )
 from test_models_inputs import conditioned
 
-from lenshunt.lensing import DOMAIN, PARAMETERS, PixelGrid
+from lenshunt.lensing import DOMAIN, PARAMETERS, PixelGrid, RenderFailures
 from lenshunt.lensing import render_batch as templates_of
 from lenshunt.models import backbone_state
+from lenshunt.models.lens_fit import fit_lenses
 from lenshunt.models.lens_head import LensHead, averaged_cells
+from lenshunt.models.lens_terms import physics_term
 from lenshunt.models.pinn_lens import PinnLens
 from lenshunt.models.resnet import ResNet
 
@@ -173,6 +177,26 @@ def test_a_failed_render_sends_no_nan_into_the_weights(second_render_fails):
     assert model.failures.failed == 1
     for name, p in model.named_parameters():
         assert p.grad is None or torch.isfinite(p.grad).all(), name
+
+
+def test_renders_that_fail_on_the_way_back_alone_are_counted_once_with_the_others(monkeypatch):
+    def broken(params: torch.Tensor, *rest) -> torch.Tensor:
+        shapes = templates_of(params, *rest)
+        inside = params[:, :1, None, None, None]
+        # the second has no root; that of the third is finite, and its slope is not
+        factor = torch.tensor([1.0, -1.0, 0.0, 1.0])[:, None, None, None, None]
+        return shapes + (inside * factor).sqrt()
+
+    monkeypatch.setattr("lenshunt.models.lens_fit.render_batch", broken)
+    params, batch = lenses(4)
+    failures, weights = RenderFailures(), torch.ones(4, 1, requires_grad=True)
+    fit = fit_lenses(weights * params, batch, torch.ones(5), GRID, PSF, 19, failures)
+    assert fit.good.tolist() == [True, False, True, True]
+    assert (failures.failed, failures.rendered) == (1, 4)
+    physics_term(torch.zeros(4), fit).sum().backward()
+    assert (failures.failed, failures.rendered) == (2, 4)
+    assert torch.isfinite(weights.grad).all()
+    assert weights.grad[:, 0].bool().tolist() == [True, False, False, True]
 
 
 def test_a_lens_of_nan_is_a_failed_render_not_a_crash():

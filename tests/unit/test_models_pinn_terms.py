@@ -16,9 +16,10 @@ from pinn_samples import (
     lenses,
 )
 from scipy.ndimage import gaussian_filter
+from scipy.optimize import nnls
 from training_toy import alternating, toy_table
 
-from lenshunt.lensing import PixelGrid, RenderFailures, chi2_gain, render
+from lenshunt.lensing import PixelGrid, RenderFailures, render
 from lenshunt.lensing import render_batch as templates_of
 from lenshunt.lensing.simulator import columns_of, source_position
 from lenshunt.models.lens_fit import fit_lenses
@@ -29,7 +30,12 @@ from lenshunt.models.lens_terms import (
     physics_term,
     simulated_term,
 )
-from lenshunt.models.potential_correction import _basis, deflection_at, deflection_of, mass_loss
+from lenshunt.models.potential_correction import (
+    deflection_at,
+    deflection_of,
+    mass_loss,
+    spline_basis,
+)
 from lenshunt.models.render_features import source_plane
 from lenshunt.training.classification import Classification
 
@@ -47,6 +53,15 @@ def test_lowering_the_logits_is_no_way_to_lower_the_physics_loss():
     assert by_params.abs().max() > 0
 
 
+def test_an_object_weighs_as_much_more_as_its_probability_of_being_a_lens_is_higher():
+    params, batch = lenses(1)
+    twice = {name: torch.cat([values, values]) for name, values in batch.items()}
+    both = params.repeat(2, 1).requires_grad_()
+    term = physics_term(torch.tensor([2.0, -2.0]), fitted(both, twice))
+    (gradient,) = torch.autograd.grad(term.sum(), both)
+    torch.testing.assert_close(gradient[0], np.exp(2) * gradient[1], rtol=1e-4, atol=1e-5)
+
+
 def test_the_loss_falls_towards_the_true_einstein_radius():
     truth, batch = lenses(6, lens_sersic=2.0)
     for factor in (0.85, 1.2):
@@ -56,13 +71,17 @@ def test_the_loss_falls_towards_the_true_einstein_radius():
         assert (worse > physics_term(torch.zeros(6), fitted(truth, batch))).all()
 
 
-def test_a_true_lens_has_chi2_one_and_the_gain_of_the_lensing_room():
+def test_a_true_lens_has_chi2_one_and_the_gain_of_scipys_fits():
     truth, batch = lenses(6)
     fit = fitted(truth, batch)
     torch.testing.assert_close(fit.reduced, torch.ones(6), atol=0.05, rtol=0)
-    shapes = templates_of(truth, GRID, PSF)
-    expected = chi2_gain(batch["image"], batch["variance"], torch.ones(6, 5), shapes)
-    torch.testing.assert_close(fit.gain, expected, rtol=1e-4, atol=0.05)
+    shapes = templates_of(truth, GRID, PSF)[:, 0].flatten(2).mT.double().numpy()
+    data = batch["image"].flatten(2).double().numpy()
+    expected = [
+        sum(nnls(shape[:, :1], band)[1] ** 2 - nnls(shape, band)[1] ** 2 for band in image)
+        for shape, image in zip(shapes, data, strict=True)
+    ]
+    np.testing.assert_allclose(fit.gain.numpy(), expected, rtol=1e-4, atol=0.05)
 
 
 def test_the_source_plane_agrees_with_itself_under_the_true_lens_only():
@@ -165,7 +184,7 @@ def test_a_correction_deflects_by_the_gradient_of_its_potential():
     torch.manual_seed(3)
     grid = PixelGrid(64, 0.1, 1)
     nodes = 0.05 * torch.randn(1, 5, 5)
-    value, _ = _basis(5, 6.4, 64, 3.2, "cpu")
+    value, _ = spline_basis(5, 6.4, 64, 3.2, "cpu")
     potential = value @ nodes @ value.mT
     found = deflection_of(nodes, grid)
     along_x = (potential[:, :, 2:] - potential[:, :, :-2]) / 0.2

@@ -136,7 +136,7 @@ def test_the_graph_does_not_know_where_up_is():
         nodes = system_nodes({**batch, "image": image, "segments": turned}, SCALE)
         # the aperture's sum in another order is another float32: one for all
         nodes.flux[:, 0] = 0
-        centre, radius = model._centre(nodes)
+        centre, radius = model.centre_and_radii(nodes)
         found.append(model.graph_part(nodes, patches, centre, radius, reddening)[0])
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], atol=1e-6, rtol=1e-6)

@@ -90,6 +90,7 @@ def test_the_table_says_of_every_row_what_the_batch_holds(survey, data, referenc
         rows = table.iloc[batch["row"].numpy()]
         assert np.array_equal(rows["label"], batch["label"].numpy())
         assert np.allclose(rows["label_confidence"], batch["confidence"].numpy())
+        assert np.array_equal(rows["psf_matched"], batch["psf_matched"].numpy())
         online = rows[rows["dataset"] == "online"]
         sources = online["label"].map({0: "obs:matched", 1: "sim:injection"})
         assert (online["label_source"] == sources).all()

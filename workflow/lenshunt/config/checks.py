@@ -11,6 +11,7 @@ from lenshunt.config.injection_checks import check_injection
 from lenshunt.config.load import ConfigError, merged_training
 from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
 from lenshunt.config.online_checks import check_online
+from lenshunt.config.render_checks import check_renders
 from lenshunt.config.root import Config, Experiment
 from lenshunt.surveys import AUTO, survey_named
 
@@ -40,11 +41,12 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         *_auto_surveys(config),
         *_target_psfs(config),
         *_segments(config, models),
+        *check_renders(config, models),
     ]
     for name, model in models.items():
         try:
-            merged_training(config.training.model_dump(), model.training)
-        except ConfigError as error:
+            model.check_training(merged_training(config.training.model_dump(), model.training))
+        except ValueError as error:
             problems.append(f"config/models/{name}.yaml: {error}")
     if problems:
         raise ConfigError("\n".join(problems))

@@ -63,7 +63,12 @@ class TrainingConfig(Strict):
     ema_decay: float = Field(0.99, ge=0, lt=1)
     """Decay per step of the averaged weights that are evaluated and saved; 0 for none."""
     precision: Literal["32", "bf16"] = "bf16"
-    """bf16 autocasts the network; simulator and losses stay in float32."""
+    """bf16 autocasts the network; simulator and losses stay in float32. Predictions are made in it
+    on a GPU only: a CPU is slow in bf16."""
+    compile: bool = False
+    """Compile the network (torch.compile) in training and prediction. Takes minutes at the start of
+    each job and, without a GPU, a C++ compiler; refused for models that read segments or fit
+    lenses."""
     deterministic: bool = True
     """The same result, bit by bit, on the same machine."""
     threads: int = Field(1, ge=1)
@@ -81,6 +86,19 @@ class TrainingConfig(Strict):
     """Noise added in training, in units of each pixel's own sigma."""
     shift_px: float = Field(2.0, ge=0)
     """Largest random shift in training, in pixels."""
+    psf_jitter_arcsec: float = Field(0.0, ge=0)
+    """Largest FWHM of the round Gaussian, drawn evenly from 0 to it, by which images are made
+    broader in training; sharper they cannot get. The seeing grows in quadrature, in the metadata
+    of images that keep their PSF too. Off by default: it is for grids whose images do
+    (`unmatched: keep`), there up to sqrt(broadest^2 - sharpest^2) of the survey. Where PSFs are
+    matched, to 1 % of the growth curve, it costs arcs their contrast for nothing. Refused with
+    models that render images with the PSF of the grid."""
+    background_offset_sigma: float = Field(0.0, ge=0)
+    """Scatter of a constant that is added to each band of an image in training, in units of the
+    background sigma of its pixels: what is wrong with a sky that was taken off. The median of the
+    n pixels of a cutout is uncertain by sqrt(1.57 c / n) sigma where the noise has noise_corr c:
+    by 0.12 for 64 x 64 pixels and c = 40, HSC matched to 1 arcsec. Off by default, where training
+    and test set share the errors of their sky; 0.1 for a survey other than that of the test."""
     band_dropout: float = Field(0.0, ge=0, lt=1)
     """Chance to hide a band in training (never the last one)."""
     adversarial: Adversarial | None = None
@@ -129,6 +147,12 @@ Architecture = Literal[
 
 #: Architectures that read segments; this room cannot ask their classes.
 NEEDS_SEGMENTS: tuple[Architecture, ...] = ("gat_lens", "color_aware_lens")
+#: Architectures that render images with the PSF of the grid, and compare them with the batch.
+RENDERS: tuple[Architecture, ...] = ("pinn_lens",)
+
+#: Architectures whose computation follows the data: of how many segments, with which fits. The
+#: compiler cuts it into 8 to 20 pieces, and makes them anew when numbers of segments change.
+NOT_COMPILED: tuple[Architecture, ...] = (*NEEDS_SEGMENTS, "pinn_lens")
 
 
 class ModelConfig(Strict):
@@ -154,3 +178,27 @@ class ModelConfig(Strict):
     """Keys of `training` that differ for this model."""
     description: str = ""
     """One sentence for lists and the report."""
+
+    def check_training(self, training: TrainingConfig) -> None:
+        """Raise ValueError where this model cannot be trained so. training : the merged one"""
+        if training.compile and self.architecture in NOT_COMPILED:
+            raise ValueError(
+                f"training.compile is true, and {self.architecture} cannot be compiled as a whole: "
+                "what it computes follows the segments or fits of a batch; set compile: false "
+                "under `training` in the file of this model"
+            )
+        if training.psf_jitter_arcsec and self.architecture in RENDERS:
+            raise ValueError(
+                f"training.psf_jitter_arcsec {training.psf_jitter_arcsec:g} makes images broader "
+                f"than the PSF of the grid, with which {self.architecture} renders its lenses; set "
+                "psf_jitter_arcsec: 0 under `training` in the file of this model"
+            )
+
+    def network_values(self) -> dict[str, Any]:
+        """What a training depends on here, as plain values: neither words, nor what is settled
+        before it, its merged `training` and the checkpoint that it starts from."""
+        return self.model_dump(exclude={"base", "description", "pretrained", "training"})
+
+    def backbone_values(self) -> dict[str, Any]:
+        """What a pretraining depends on: of `network_values`, all but the terms of the loss."""
+        return {key: v for key, v in self.network_values().items() if key != "loss_terms"}

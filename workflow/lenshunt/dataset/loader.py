@@ -60,6 +60,7 @@ class ShardDataset(Dataset[Batch]):
             "band_flags": _per_band(samples, "band_flags"),
             "label": table["label"].to_numpy(np.float32),
             "confidence": table["label_confidence"].to_numpy(np.float32),
+            "psf_matched": table["psf_matched"].to_numpy(bool),
         }
 
     def __len__(self) -> int:
@@ -239,8 +240,8 @@ def make_loader(
         out; None takes them where every index has them, of one shape, and else none at all
 
     A batch holds image, variance [b, 5, y, x] (nJy, nJy^2; +inf where unusable), noise_corr,
-    band_flags [b, 5], label, confidence [b] as float32 and row [b] int64, index into
-    `Loader.table`; with segments also `segments` [b, segment, column], which
+    band_flags [b, 5], label, confidence [b] as float32, psf_matched [b] bool and row [b] int64,
+    index into `Loader.table`; with segments also `segments` [b, segment, column], which
     `models.segment_tensors.unpack_segments` names. Raises ValueError naming a shard that is
     corrupt.
     """

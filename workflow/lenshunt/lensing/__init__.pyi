@@ -43,9 +43,7 @@ from .multiple_images import follow_images as follow_images
 from .multiple_images import image_plane_rms as image_plane_rms
 from .multiple_images import mean_source as mean_source
 from .multiple_images import predicted_images as predicted_images
-from .physics_loss import PhysicsLoss as PhysicsLoss
 from .physics_loss import RenderFailures as RenderFailures
-from .physics_loss import chi2_loss as chi2_loss
 from .physics_loss import physics_curriculum as physics_curriculum
 from .physics_loss import reduced_chi2 as reduced_chi2
 from .physics_loss import without_failed as without_failed

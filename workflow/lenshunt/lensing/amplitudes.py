@@ -51,18 +51,15 @@ def fit_amplitudes(image: torch.Tensor, variance: torch.Tensor, templates: torch
     return Fit(fluxes, chi2, usable.sum(dim=(-2, -1)))
 
 
-def chi2_gain(
-    image: torch.Tensor, variance: torch.Tensor, noise_corr: torch.Tensor, templates: torch.Tensor
-) -> torch.Tensor:
+def chi2_gain(with_source: Fit, without: Fit, noise_corr: torch.Tensor) -> torch.Tensor:
     """chi2 without a source minus chi2 with one, in sigma^2, summed over bands: [batch].
 
+    with_source, without : of one image and one lens galaxy
     noise_corr : [batch, band], variance of a sum over a large box / sum of the variances; of no
         account in a band without usable pixels
     Never negative: the models are nested. Its meaning comes from comparison with objects that
     are no lenses.
     """
-    with_source = fit_amplitudes(image, variance, templates)
-    without = fit_amplitudes(image, variance, templates[:, :, :1])
     seen = with_source.n_pixels > 0
     gain = (without.chi2 - with_source.chi2) / torch.where(seen, noise_corr, 1.0)
     return gain.clamp(min=0).sum(dim=1)

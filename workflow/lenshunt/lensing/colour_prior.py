@@ -150,7 +150,12 @@ def colour_weight(
 
 
 def colour_curriculum(epoch: float, epochs: float = 10.0, maximum: float = 0.1) -> float:
-    """Weight of the colour loss: from 0 along half a cosine to `maximum` after `epochs`."""
+    """Weight of the colour loss: from 0 along half a cosine to `maximum` after `epochs`.
+
+    `maximum` from the start where `epochs` is 0.
+    """
+    if epochs <= 0:
+        return maximum
     return maximum * 0.5 * (1 - math.cos(math.pi * min(max(epoch / epochs, 0.0), 1.0)))
 
 

@@ -1,7 +1,6 @@
-"""The physics loss: how well the best lens explains an image, for what the network calls a lens."""
+"""What the physics loss is made of: chi2 per degree of freedom, its schedule, renders that fail."""
 
 import logging
-from dataclasses import dataclass
 
 import torch
 
@@ -17,42 +16,18 @@ ROBUST_SCALE = 3.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PhysicsLoss:
-    """Mean loss of the samples that could be judged, and how many could not.
-
-    failed : renders that are not finite
-    unusable : images with fewer usable pixels than the model has parameters
-    """
-
-    loss: torch.Tensor
-    failed: int
-    unusable: int
-
-
 class RenderFailures:
     """Counts failed renders over a training, logs them, and stops it when they are too many."""
 
     def __init__(self) -> None:
         self.failed, self.rendered = 0, 0
-        self._expected = 0
 
     def note(self, failed: int, rendered: int) -> None:
-        """Add one batch, before its gradient is taken.
+        """Add `failed` ones of `rendered` further renders.
 
+        Those that fail on the way back alone are added when that is known, with rendered 0.
         Raises ValueError when more than FAILED_FRACTION_MAX failed so far.
         """
-        self._expected = failed
-        self._add(failed, rendered)
-
-    def note_gradients(self, lost: int) -> None:
-        """Add samples of the batch noted last that were rendered but have no finite gradient.
-
-        lost : samples without a finite gradient, those whose render failed among them
-        """
-        self._add(max(lost - self._expected, 0), 0)
-
-    def _add(self, failed: int, rendered: int) -> None:
         self.failed += failed
         self.rendered += rendered
         if failed:
@@ -106,32 +81,11 @@ def reduced_chi2(fit: Fit, noise_corr: torch.Tensor, n_shapes: int) -> torch.Ten
     return torch.where(torch.isfinite(chi2), value, torch.nan)
 
 
-def chi2_loss(
-    logit: torch.Tensor, fit: Fit, noise_corr: torch.Tensor, n_shapes: int
-) -> PhysicsLoss:
-    """Mean of gate x robust(chi2 / dof) over the samples whose model could be rendered.
-
-    logit : [batch]; noise_corr : [batch, band]; n_shapes : number of shape parameters
-    The gate sigmoid(logit) is detached: with a live gate the loss falls fastest by calling every
-    lens a non-lens. A failed render is left out and counted (`RenderFailures` keeps the sum);
-    to keep its NaN out of the gradients, shapes go through `without_failed` before rendering.
-    """
-    value = reduced_chi2(fit, noise_corr, n_shapes)
-    failed, unusable = torch.isnan(value), torch.isinf(value)
-    good = ~(failed | unusable)
-    gate = torch.sigmoid(logit.float()).detach()
-    # an empty sum keeps the graph: its gradient is 0, not an error
-    terms = torch.where(good, gate * robust(torch.where(good, value, 0.0)), 0.0)
-    loss = terms.sum() / max(int(good.sum()), 1)
-    return PhysicsLoss(loss, int(failed.sum()), int(unusable.sum()))
-
-
-def without_failed(shapes: torch.Tensor, failures: RenderFailures | None = None) -> torch.Tensor:
+def without_failed(shapes: torch.Tensor) -> torch.Tensor:
     """`shapes` [batch, p] whose gradient is 0 in rows where it is not finite.
 
     A render that failed is left out of the loss, but 0 times its NaN is NaN on the way back and
-    would reach every weight of the network. failures : also counts rows whose image was finite
-    and whose gradient is not; `note` it the batch before the gradient is taken.
+    would reach every weight of the network.
     """
     if not shapes.requires_grad:
         return shapes
@@ -139,8 +93,6 @@ def without_failed(shapes: torch.Tensor, failures: RenderFailures | None = None)
 
     def keep_finite(gradient: torch.Tensor) -> torch.Tensor:
         finite = torch.isfinite(gradient).all(dim=1)
-        if failures is not None:
-            failures.note_gradients(int((~finite).sum()))
         return torch.where(finite[:, None], gradient, 0.0)
 
     passed.register_hook(keep_finite)

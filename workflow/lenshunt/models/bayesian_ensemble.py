@@ -101,7 +101,7 @@ class BayesianEnsemble(LensNetwork):
         draws = [None] if self.training else list(range(self.draws))
         members = [self._readouts(trunks, draw) for draw in draws]
         logits = torch.stack([member.logit for pair in members for member in pair])
-        if not self.training:
+        if not self.training and self.resnet_posterior.fitted:
             sigma = torch.stack(self._sigmas(self._readouts(trunks, None)))
             logits = logits + (self.deviates[:, None, None] * sigma).flatten(0, 1)
         weights = torch.softmax(_WEIGHT_STEP * self.weight, dim=0).repeat(len(draws)) / len(draws)

@@ -17,11 +17,18 @@ from lenshunt.models.grouping import (
 )
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
-from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
+from lenshunt.models.interface import (
+    Batch,
+    LensNetwork,
+    Normalisation,
+    Prediction,
+    theta_e_for,
+)
 from lenshunt.models.lens_dust import LensDust
-from lenshunt.models.resnet import resnet_backbone, stage_channels
+from lenshunt.models.resnet import resnet_backbone, stage_channels, stage_maps
 from lenshunt.models.segment_graph import edge_features, radii
 from lenshunt.models.segment_nodes import SystemNodes, feature_count, node_features, system_nodes
+from lenshunt.models.segment_patches import values_at
 
 
 class ColorAwareLens(LensNetwork):
@@ -106,20 +113,15 @@ class ColorAwareLens(LensNetwork):
         variance, as the loss terms take them.
         """
         channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
-        hidden = self.backbone.embedder(channels.contiguous(memory_format=torch.channels_last))
-        first, *others = self.backbone.encoder.stages
-        early = first(hidden)
-        hidden = early
-        for stage in others:
-            hidden = stage(hidden)
-        pooled = self.backbone.pooler(hidden).flatten(1)
+        maps = stage_maps(self.backbone, channels)
+        pooled = self.backbone.pooler(maps[-1]).flatten(1)
         if not self.reads_segments:
             return self.heads(pooled)
         nodes = system_nodes(batch, self.pixel_scale)
         with torch.autocast(pooled.device.type, enabled=False):
             image = pooled.float()
             place = nodes.position / self.pixel_scale + (batch["image"].shape[-1] - 1) / 2
-            local = self.local(_at(early.float(), place / self.stride))
+            local = self.local(values_at(maps[0].float(), place / self.stride))
             member, told, auxiliary = self._group(nodes, local, image, self.dust(batch))
             image = torch.cat([image, *told], dim=1)
         internals = {"membership": member[:, 1:], "psf_likeness": nodes.psf_likeness[:, 1:]}
@@ -173,27 +175,5 @@ class ColorAwareLens(LensNetwork):
             return colour_consistency_loss(
                 known["flux"], known["variance"], known["membership"], self.dust(batch), weight
             )
-        if "theta_e" not in batch:
-            raise ValueError(
-                "the loss term grouping needs the true Einstein radii, and the batch has no "
-                "column theta_e; remove loss_terms.grouping from the model's file"
-            )
-        truth = image_truth(known["radius"], batch["theta_e"])
+        truth = image_truth(known["radius"], theta_e_for(batch, name))
         return grouping_term(known["membership"], truth)
-
-
-def _at(features: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Bilinear values [b, node, channel] of a map [b, channel, y, x] at places [b, node, 2] (x, y).
-
-    place : 0 at the middle of the first pixel of the map. Layers of odd kernels that are padded by
-        half of them, as those of a ResNet, see around pixel s i of the image at pixel i of a map of
-        stride s: not around the middle of the s pixels from there on.
-    As a product with weights of rows and columns: the gradient of `grid_sample` is not
-    deterministic on a GPU. Beside the map the value of its edge.
-    """
-    weights = []
-    for at, size in zip(place.unbind(-1), reversed(features.shape[2:]), strict=True):
-        pixel = at.clamp(0, size - 1)
-        distance = (torch.arange(size, device=at.device) - pixel[..., None]).abs()
-        weights.append((1 - distance).clamp(min=0))
-    return torch.einsum("bcyx,bnx,bny->bnc", features, *weights)

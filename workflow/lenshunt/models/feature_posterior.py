@@ -30,7 +30,6 @@ class FeaturePosterior(nn.Module):
     spread: torch.Tensor
     places: torch.Tensor
     root: torch.Tensor
-    fitted: torch.Tensor
 
     def __init__(self, features: int, sigma: float = 5.0, length: float = 0.5) -> None:
         super().__init__()
@@ -40,10 +39,13 @@ class FeaturePosterior(nn.Module):
             )
         self.sigma, self.length = sigma, length
         self.register_buffer("middle", torch.zeros(features))
-        self.register_buffer("spread", torch.ones(features))
+        # no spread: nothing was fitted
+        self.register_buffer("spread", torch.zeros(features))
         self.register_buffer("places", torch.zeros(PLACES, features))
         self.register_buffer("root", torch.zeros(PLACES, PLACES))
-        self.register_buffer("fitted", torch.zeros(()))
+        # what `spread` says, so that no forward pass has to ask a GPU for it
+        self.fitted = False
+        self.register_load_state_dict_post_hook(_see_whether_fitted)
 
     def _kernel(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """k / sigma^2 of standardised features [n, f] and [m, f], [n, m]."""
@@ -71,12 +73,18 @@ class FeaturePosterior(nn.Module):
         whole = torch.eye(PLACES, dtype=torch.double, device=features.device)
         lower = torch.linalg.cholesky(whole + doubt[:, None] * kernel * doubt)
         self.root.copy_(torch.linalg.solve_triangular(lower, torch.diag(doubt), upper=False))
-        self.fitted.fill_(1.0)
+        self.fitted = True
 
     @torch.no_grad()
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """[b], at least 0, float32. Without a gradient: the root of 0 has none."""
+        if not self.fitted:
+            return torch.zeros(len(features), device=features.device)
         with torch.autocast(features.device.type, enabled=False):
             standard = (features.float() - self.middle) / self.spread
             near = self.sigma * self._kernel(standard, self.places) @ self.root.T
-            return self.fitted * self.sigma**2 * (1.0 - near.square().sum(dim=1)).clamp(min=0.0)
+            return self.sigma**2 * (1.0 - near.square().sum(dim=1)).clamp(min=0.0)
+
+
+def _see_whether_fitted(posterior: FeaturePosterior, _: object) -> None:
+    posterior.fitted = bool(posterior.spread.any())

@@ -14,7 +14,7 @@ from lenshunt.models.conditions import (
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
-from lenshunt.models.resnet import resnet_backbone, stage_channels
+from lenshunt.models.resnet import resnet_backbone, stage_channels, stage_maps
 
 #: Stages (counted from 0) whose output is modulated: blocks 2, 3 and 4.
 MODULATED = (1, 2, 3)
@@ -87,10 +87,10 @@ class FilmResNet(LensNetwork):
 
     def forward(self, batch: Batch) -> Prediction:
         channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
-        hidden = self.backbone.embedder(channels.contiguous(memory_format=torch.channels_last))
         condition = self.conditions(batch["metadata"])
-        for number, stage in enumerate(self.backbone.encoder.stages):
-            hidden = stage(hidden)
-            if number in MODULATED:
-                hidden = self.film[str(number)](hidden, condition)
-        return self.heads(self.backbone.pooler(hidden).flatten(1))
+
+        def modulated(stage: int, hidden: torch.Tensor) -> torch.Tensor:
+            return self.film[str(stage)](hidden, condition) if stage in MODULATED else hidden
+
+        last = stage_maps(self.backbone, channels, modulated)[-1]
+        return self.heads(self.backbone.pooler(last).flatten(1))

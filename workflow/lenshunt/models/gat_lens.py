@@ -124,7 +124,7 @@ class GatLens(LensNetwork):
         if not self.reads_segments:
             return self.heads(seen)
         nodes = system_nodes(batch, self.pixel_scale)
-        centre, radius = self._centre(nodes)
+        centre, radius = self.centre_and_radii(nodes)
         patches = self._patches(channels, nodes, centre, seen)
         with torch.autocast(channels.device.type, enabled=False):
             reddening = self.dust(batch)
@@ -134,7 +134,7 @@ class GatLens(LensNetwork):
             found.logit, found.features, None, found.auxiliary, {"attention": attention}
         )
 
-    def _centre(self, nodes: SystemNodes) -> tuple[torch.Tensor, torch.Tensor]:
+    def centre_and_radii(self, nodes: SystemNodes) -> tuple[torch.Tensor, torch.Tensor]:
         """Centre of the deflectors [b, 2] and radii of the nodes [b, node], arcsec, float32."""
         with torch.autocast(nodes.flux.device.type, enabled=False):
             middle = torch.zeros_like(nodes.position[:, 0])

@@ -6,6 +6,8 @@ map holds one value per field and element, [b, 8 field, y, x], elements outermos
 is moved by an element a, the map of element g becomes that of a^-1 g, moved by a.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -67,10 +69,33 @@ def centred(x: torch.Tensor) -> torch.Tensor:
     return x if even == [1, 1] else functional.avg_pool2d(x, even, stride=1)
 
 
-def _same(kept: torch.Tensor, weight: torch.Tensor) -> bool:
-    # By value: a tensor's version does not count what fused optimisers write into it.
-    alike = kept.device == weight.device and kept.dtype == weight.dtype
-    return alike and torch.equal(kept, weight)
+class _KeptFilters:
+    """Oriented filters of a weight, until something is written into it; a copy starts with none.
+
+    The weight counts what is written into it. Its memory is held here, so that no other weight
+    can come to lie there.
+    """
+
+    def __init__(self) -> None:
+        self.known: tuple[torch.Tensor, int, torch.Tensor] | None = None
+
+    def __reduce__(self) -> tuple[type["_KeptFilters"], tuple[()]]:
+        return _KeptFilters, ()
+
+    def of(
+        self, weight: torch.Tensor, orient: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """`orient(weight)`, made anew where the weight is not what it was."""
+        if self.known is not None:
+            held, version, filters = self.known
+            if held.data_ptr() == weight.data_ptr() and version == weight._version:
+                return filters
+        filters = orient(weight)
+        self.known = weight.detach(), weight._version, filters
+        return filters
+
+    def forget(self) -> None:
+        self.known = None
 
 
 class GroupConvolution(nn.Module):
@@ -79,7 +104,7 @@ class GroupConvolution(nn.Module):
     inputs : channels of the images (lifts=True) or fields of the feature maps
     kernel : odd; stride : 1 or 2. An axis of n gets ceil(n / stride) places.
     The filters are stored once and oriented in every forward pass; without gradients in
-    evaluation mode they are kept until the weights change.
+    evaluation mode they are kept until the weights change. A compiled network orients them.
     """
 
     def __init__(
@@ -94,20 +119,19 @@ class GroupConvolution(nn.Module):
             torch.empty(fields, inputs if lifts else ORDER * inputs, kernel, kernel)
         )
         nn.init.kaiming_normal_(self.weight, mode="fan_in", nonlinearity="relu")
-        self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def train(self, mode: bool = True) -> "GroupConvolution":
-        self._kept = None
-        return super().train(mode)
+        self._kept = _KeptFilters()
 
     def filters(self) -> torch.Tensor:
         """[8 field, channels of the input, k, k]."""
         orient = lifted_filters if self.lifts else group_filters
-        if self.training or torch.is_grad_enabled():
+        if torch.compiler.is_compiling():
             return orient(self.weight)
-        if self._kept is None or not _same(self._kept[0], self.weight):
-            self._kept = self.weight.detach().clone(), orient(self.weight)
-        return self._kept[1]
+        # A weight with a gradient may be stepped by a fused optimiser, which it does not count.
+        uncounted = self.weight.grad is not None or self.weight.is_inference()
+        if self.training or torch.is_grad_enabled() or uncounted:
+            self._kept.forget()
+            return orient(self.weight)
+        return self._kept.of(self.weight, orient)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.stride == 2:

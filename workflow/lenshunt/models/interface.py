@@ -18,6 +18,9 @@ class Batch(TypedDict):
     variance : float32 [b, band, y, x], nJy^2; +inf where a pixel is unusable
     band_flags : float32 [b, band], 1 where the slot has data
     metadata : float32 [b, m], columns CONDITIONS in their own units; NaN where missing
+    noise_corr : float32 [b, band], variance of a sum of pixels over the sum of their variances
+    psf_matched : bool [b], whether the PSF is the one that the normalisation names; all are
+        where the batch does not say
     row : int64 [b], position in the loader's table
     label, confidence : float32 [b]; label -1 where there is none
     targets : float32 [b, t], values to be regressed in pretraining; NaN where missing
@@ -30,12 +33,26 @@ class Batch(TypedDict):
     band_flags: torch.Tensor
     metadata: NotRequired[torch.Tensor]
     noise_corr: NotRequired[torch.Tensor]
+    psf_matched: NotRequired[torch.Tensor]
     row: NotRequired[torch.Tensor]
     label: NotRequired[torch.Tensor]
     confidence: NotRequired[torch.Tensor]
     targets: NotRequired[torch.Tensor]
     segments: NotRequired[torch.Tensor]
     theta_e: NotRequired[torch.Tensor]
+
+
+def theta_e_for(batch: Batch, term: str) -> torch.Tensor:
+    """The column theta_e of a batch, [b], which a loss term needs.
+
+    Raises ValueError naming the term where there is none.
+    """
+    if "theta_e" not in batch:
+        raise ValueError(
+            f"the loss term {term} needs the true Einstein radii, and the batch has no column "
+            f"theta_e; remove loss_terms.{term} from the model's file"
+        )
+    return batch["theta_e"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,7 @@ class Normalisation:
     condition_mean, condition_std : of each name in `conditions`, over the samples that have it
     conditions_hidden : conditions that the model must not see, always treated as missing
     softening : flux, in background sigmas, at which the asinh stretch turns logarithmic
-    psf_fwhm_arcsec, psf_moffat_beta : the PSF that all cutouts were matched to; 0 where unknown
+    psf_fwhm_arcsec, psf_moffat_beta : the PSF that cutouts were matched to; 0 where unknown
     """
 
     band_sigma_njy: tuple[float, ...]

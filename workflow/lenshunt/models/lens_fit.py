@@ -8,12 +8,12 @@ import torch
 from lenshunt.lensing import (
     PixelGrid,
     RenderFailures,
+    chi2_gain,
     fit_amplitudes,
     reduced_chi2,
     render_batch,
     without_failed,
 )
-from lenshunt.lensing.amplitudes import Fit
 from lenshunt.lensing.physics_loss import degrees_of_freedom
 from lenshunt.models.inputs import usable_pixels
 from lenshunt.models.interface import Batch
@@ -24,7 +24,7 @@ class LensFit:
     """Predicted lenses and their images, band fluxes solved. Only `reduced` carries a gradient.
 
     reduced : [b], chi2 per degree of freedom; NaN where the render failed, inf where the image
-        has too few pixels to judge a lens
+        has too few pixels to judge a lens, or a PSF that is not the model's
     good : bool [b], neither of the two
     gain : [b], chi2 without a source minus chi2 with it; NaN where not good
     dof : [b], degrees of freedom
@@ -87,7 +87,8 @@ def fit_lenses(
     """Render lenses [b, p] and solve for their fluxes. Call it with autocast off.
 
     sigma : [band], the unit of flux per band, which keeps float32 away from its limits
-    psf : [h, w], that all images were matched to; n_shapes : number of fitted shape parameters
+    psf : [h, w], that images were matched to; those that keep another have no usable pixel here
+    n_shapes : number of fitted shape parameters
     model_error : fraction by which the model's light is wrong in any pixel, added in quadrature to
         the noise: no galaxy is a Sersic profile to the S/N of its core, whose misfit would else
         outweigh every arc
@@ -95,6 +96,8 @@ def fit_lenses(
     what is fed back to the classifier measures the lens, it must not become a way to shape it.
     """
     usable = usable_pixels(batch["variance"], batch["band_flags"])
+    if "psf_matched" in batch:
+        usable = usable & batch["psf_matched"][:, None, None, None]
     unit = sigma[:, None, None]
     data = torch.where(usable, batch["image"].float() / unit, 0.0)
     variance = torch.where(
@@ -111,7 +114,7 @@ def fit_lenses(
         failures.note(int(failed.sum()), len(reduced))
         _count_failed_gradients(params, good, failures)
         without = fit_amplitudes(data, variance, templates[:, :, :1])
-        gain = _gain(with_source, without, noise_corr)
+        gain = chi2_gain(with_source, without, noise_corr)
         row = good[:, None, None]
         return LensFit(
             reduced=reduced,
@@ -137,11 +140,6 @@ def _count_failed_gradients(
 
     if params.requires_grad:
         params.register_hook(count)
-
-
-def _gain(with_source: Fit, without: Fit, noise_corr: torch.Tensor) -> torch.Tensor:
-    """As `chi2_gain` defines it, from fits that are there already: [b]."""
-    return ((without.chi2 - with_source.chi2) / noise_corr).clamp(min=0).sum(dim=1)
 
 
 def noise_correlation(batch: Batch) -> torch.Tensor:

@@ -13,13 +13,19 @@ import torch
 from lenshunt.lensing import PARAMETERS, PixelGrid, RenderFailures, shear_loss, without_failed
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
-from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
+from lenshunt.models.interface import (
+    Batch,
+    LensNetwork,
+    Normalisation,
+    Prediction,
+    theta_e_for,
+)
 from lenshunt.models.lens_fit import LensFit, fit_lenses
 from lenshunt.models.lens_head import LensHead, bounded
 from lenshunt.models.lens_terms import lens_equation_term, physics_term, simulated_term
 from lenshunt.models.potential_correction import deflection_of, mass_loss
 from lenshunt.models.render_features import RenderFeatures
-from lenshunt.models.resnet import resnet_backbone, stage_channels
+from lenshunt.models.resnet import resnet_backbone, stage_channels, stage_maps
 from lenshunt.surveys import moffat_psf
 
 #: Largest coefficient of a correction to the potential, arcsec^2: a few per cent of theta_E^2.
@@ -44,6 +50,9 @@ class PinnLens(LensNetwork):
     to the classifier is cut off from them, as is the gate: with a live path the classifier would
     bend lenses into signals of its own (a bad fit for every non-lens), and chi2 gain and theta_E
     would no longer be measurements that one can print in a candidate table.
+
+    Where an image kept a PSF of its own there is no fit, as where a render failed: the model is
+    drawn with the PSF that the others were matched to. The classifier is told so by an embedding.
 
     In pretraining (`auxiliary` values to regress) there is no lens to fit and no PSF is known:
     only the backbone is there, and no lens is predicted.
@@ -111,11 +120,8 @@ class PinnLens(LensNetwork):
     def forward(self, batch: Batch) -> Prediction:
         """`lens_parameters` has columns lensing.PARAMETERS; chi2_gain is NaN without a fit."""
         channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
-        hidden = self.backbone.embedder(channels.contiguous(memory_format=torch.channels_last))
-        before = hidden
-        for stage in self.backbone.encoder.stages:
-            before, hidden = hidden, stage(hidden)
-        pooled = self.backbone.pooler(hidden).flatten(1)
+        *_, before, last = stage_maps(self.backbone, channels)
+        pooled = self.backbone.pooler(last).flatten(1)
         if not self.fits_lenses:
             return self.heads(pooled)
         with torch.autocast(pooled.device.type, enabled=False):
@@ -182,12 +188,7 @@ class PinnLens(LensNetwork):
         if name == "lens_equation":
             return lens_equation_term(logit, params, fit, lenses.grid, lenses.correction)
         if name == "simulated":
-            if "theta_e" not in batch:
-                raise ValueError(
-                    "the loss term simulated needs the true Einstein radii, and the batch has no "
-                    "column theta_e; remove loss_terms.simulated from the model's file"
-                )
-            return simulated_term(params, batch["theta_e"])
+            return simulated_term(params, theta_e_for(batch, name))
         if name == "shear":
             return shear_loss(params[:, _AT["gamma1"]], params[:, _AT["gamma2"]])
         if lenses.correction is None:
@@ -199,7 +200,7 @@ class PinnLens(LensNetwork):
 
 
 def _psf_of(normalisation: Normalisation) -> np.ndarray:
-    """The PSF that all images were matched to, [h, w] of unit sum."""
+    """The PSF that images were matched to, [h, w] of unit sum."""
     fwhm, beta = normalisation.psf_fwhm_arcsec, normalisation.psf_moffat_beta
     if not fwhm > 0:
         raise ValueError(

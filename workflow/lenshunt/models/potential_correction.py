@@ -12,7 +12,7 @@ _CHECKS = 3
 
 
 @lru_cache(maxsize=32)
-def _basis(
+def spline_basis(
     nodes: int, side_arcsec: float, points: int, reach: float, device: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cubic B-splines and their slopes at `points` places of (-reach, reach): [points, nodes].
@@ -45,7 +45,7 @@ def deflection_of(nodes: torch.Tensor, grid: PixelGrid) -> torch.Tensor:
     """
     side = grid.size_px * grid.pixel_scale_arcsec
     fine = grid.size_px * grid.supersampling
-    value, slope = _basis(nodes.shape[-1], side, fine, side / 2, str(nodes.device))
+    value, slope = spline_basis(nodes.shape[-1], side, fine, side / 2, str(nodes.device))
     return torch.stack([value @ nodes @ slope.mT, slope @ nodes @ value.mT], dim=1)
 
 
@@ -65,7 +65,7 @@ def mass_loss(nodes: torch.Tensor, params: torch.Tensor, grid: PixelGrid) -> tor
     """`mass_conservation_loss` of corrections [b, k, k] to lenses [b, p]: [b]."""
     side = grid.size_px * grid.pixel_scale_arcsec
     points = _CHECKS * (nodes.shape[-1] + 3)
-    value, _ = _basis(nodes.shape[-1], side, points, side / 2, str(nodes.device))
+    value, _ = spline_basis(nodes.shape[-1], side, points, side / 2, str(nodes.device))
     step = side / points
     axis = (torch.arange(points, device=nodes.device) - (points - 1) / 2)[1:-1] * step
     c = columns_of(params)

@@ -1,6 +1,6 @@
 """Plain residual network (He et al. 2016): the baseline that every other model is held against."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -44,6 +44,24 @@ def resnet_backbone(
 def stage_channels(widths: Sequence[int], layer_type: str) -> list[int]:
     """Channels that leave each stage; a bottleneck's are four times its width."""
     return [width if layer_type == "basic" else 4 * width for width in widths]
+
+
+def stage_maps(
+    backbone: ResNetModel,
+    channels: torch.Tensor,
+    changed: Callable[[int, torch.Tensor], torch.Tensor] = lambda stage, hidden: hidden,
+) -> list[torch.Tensor]:
+    """Feature maps that leave each stage, [b, channel, y, x].
+
+    channels : [b, channel, y, x]; changed : what becomes of the map of a stage (0, 1, ...) before
+        the next one sees it
+    """
+    hidden = backbone.embedder(channels.contiguous(memory_format=torch.channels_last))
+    maps: list[torch.Tensor] = []
+    for number, stage in enumerate(backbone.encoder.stages):
+        hidden = changed(number, stage(hidden))
+        maps.append(hidden)
+    return maps
 
 
 class ResNet(LensNetwork):

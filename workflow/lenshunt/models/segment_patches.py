@@ -1,4 +1,4 @@
-"""Patches of the image around segments, turned so that the deflector is below, and their CNN."""
+"""What lies at segments: patches of the image, the deflector below, their CNN; values of a map."""
 
 from collections.abc import Sequence
 
@@ -112,3 +112,20 @@ def _groups(channels: int) -> int:
     while channels % groups:
         groups -= 1
     return groups
+
+
+def values_at(features: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Bilinear values [b, node, channel] of a map [b, channel, y, x] at places [b, node, 2] (x, y).
+
+    place : 0 at the middle of the first pixel of the map. Layers of odd kernels that are padded by
+        half of them, as those of a ResNet, see around pixel s i of the image at pixel i of a map of
+        stride s: not around the middle of the s pixels from there on.
+    As a product with weights of rows and columns: the gradient of `grid_sample` is not
+    deterministic on a GPU. Beside the map the value of its edge.
+    """
+    weights = []
+    for at, size in zip(place.unbind(-1), reversed(features.shape[2:]), strict=True):
+        pixel = at.clamp(0, size - 1)
+        distance = (torch.arange(size, device=at.device) - pixel[..., None]).abs()
+        weights.append((1 - distance).clamp(min=0))
+    return torch.einsum("bcyx,bnx,bny->bnc", features, *weights)

@@ -97,6 +97,7 @@ class MixedDataset(Dataset[Batch]):
             "band_flags": torch.tensor([one.metadata.band_flags for one in made]).float(),
             "label": torch.from_numpy(label.astype(np.float32)),
             "confidence": torch.tensor([one.metadata.label_confidence for one in made]),
+            "psf_matched": torch.tensor([one.metadata.psf_matched for one in made]),
             "row": torch.from_numpy(row.astype(np.int64)),
             "metadata": torch.from_numpy(conditions),
             "theta_e": torch.from_numpy(np.where(label == 1, radius, np.float32(np.nan))),

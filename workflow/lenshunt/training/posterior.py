@@ -6,7 +6,7 @@ import torch
 from tqdm import tqdm
 
 from lenshunt.models import Batch
-from lenshunt.training.loading import EpochBatches, on_device
+from lenshunt.training.loading import EpochBatches, device_at_hand, on_device
 from lenshunt.training.module import Fitting
 
 
@@ -18,7 +18,7 @@ def with_posterior(fitting: Fitting, state: dict[str, torch.Tensor]) -> dict[str
     """
     network = fitting.model
     network.load_state_dict(state)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_at_hand()
     network.to(device).eval()
     loader = fitting.train_loader(0, 1)
     batches = EpochBatches(loader, fitting.task.columns(loader.table), lambda: 0)
