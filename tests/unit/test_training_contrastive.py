@@ -142,6 +142,28 @@ def test_noise_of_the_second_view_is_what_its_variance_says():
     assert ratio[whole].mean() == pytest.approx(1.0, abs=0.03)
 
 
+def test_noise_of_wide_sums_in_the_second_view_is_what_its_noise_corr_says():
+    torch.manual_seed(3)
+    # Pixels in blocks of four by four share their noise: 16 of them count as one.
+    blocks = torch.randn(400, 5, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    sky = {
+        "image": 2.0 * blocks,
+        "variance": torch.full((400, 5, 32, 32), 4.0),
+        "band_flags": torch.ones(400, 5),
+        "noise_corr": torch.full((400, 5), 16.0),
+    }
+    dust = Contrastive(reddening_max=0.3, noise=0.8, shift_px=0.0)
+    training = TrainingConfig(shift_px=0.0)
+    seen = second_view(sky, training, dust, 0.168, extinction_per_reddening(BANDS))
+    whole = torch.isfinite(seen["variance"]).flatten(1).all(dim=1)
+    found, corr = seen["image"][whole], seen["noise_corr"][whole]
+    predicted = seen["variance"][whole].sum(dim=(2, 3)) * corr
+    assert whole.sum() >= 100
+    assert (found.sum(dim=(2, 3)).square() / predicted).mean() == pytest.approx(1.0, abs=0.12)
+    assert corr.max() < 16.0
+    assert corr.mean() < 12.0
+
+
 def test_dust_dims_blue_bands_most():
     torch.manual_seed(5)
     batch = {

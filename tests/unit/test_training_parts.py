@@ -1,4 +1,4 @@
-"""Parts of training: balance, augmentation, scores, statistics, regression targets."""
+"""Parts of training: scores, schedule, averages, statistics, regression targets."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,6 @@ from training_toy import MemoryLoader, alternating, toy_images, toy_table
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import CONDITIONS
-from lenshunt.training.augment import augment, drop_bands, random_affine, warp
-from lenshunt.training.balance import class_prior, sampling_weights
 from lenshunt.training.loading import draws_per_epoch
 from lenshunt.training.module import learning_rate_factor, move_averages
 from lenshunt.training.regression import (
@@ -21,113 +19,6 @@ from lenshunt.training.regression import (
 )
 from lenshunt.training.scores import monitored_score, selection_score, validation_scores
 from lenshunt.training.statistics import fit_normalisation, telltale_conditions
-
-
-def sources() -> pd.DataFrame:
-    """90 simulated (10 lenses), 5 CASTLES lenses, 40 RELICS negatives of one survey."""
-    return pd.concat(
-        [
-            toy_table(np.arange(90) < 10, prefix="sim", label_source="sim:bologna"),
-            toy_table(np.ones(5, int), prefix="cas", label_source="obs:castles", survey="hst"),
-            toy_table(np.zeros(40, int), prefix="rel", label_source="obs:relics", survey="hst"),
-        ],
-        ignore_index=True,
-    )
-
-
-def test_classes_are_drawn_equally_within_every_source_and_survey():
-    table = sources()
-    weights = sampling_weights(table, {})
-    for group in (["sim:bologna"], ["obs:castles", "obs:relics"]):
-        inside = table["label_source"].isin(group).to_numpy()
-        lens = (table["label"] == 1).to_numpy()
-        assert weights[inside & lens].sum() == pytest.approx(weights[inside & ~lens].sum())
-    assert class_prior(table, weights)["drawn"] == pytest.approx(0.5)
-    assert class_prior(table, weights)["natural"] == pytest.approx(15 / 135)
-
-
-def test_each_source_counts_as_configured_whatever_its_size():
-    table = sources()
-    weights = pd.Series(sampling_weights(table, {"sim:bologna": 6.0}))
-    assert weights.groupby(table["label_source"]).sum()["sim:bologna"] == pytest.approx(0.75)
-
-
-def test_a_source_without_its_counterpart_is_warned_of():
-    table = toy_table(np.ones(4, int), label_source="obs:castles", survey="hst")
-    with pytest.warns(UserWarning, match="obs:castles.*all have label 1"):
-        weights = sampling_weights(table, {})
-    np.testing.assert_allclose(weights, 0.25)
-
-
-def test_source_weights_that_leave_nothing_are_an_error():
-    with pytest.raises(ValueError, match="leave no labelled training sample"):
-        sampling_weights(toy_table(alternating(4)), {"sim:demo": 0.0})
-
-
-def batch_of(count: int = 8) -> dict[str, torch.Tensor]:
-    labels = alternating(count)
-    return MemoryLoader(toy_table(labels), toy_images(labels)).batch(np.arange(count))
-
-
-def test_augmentation_keeps_unusable_pixels_unusable_and_images_finite():
-    torch.manual_seed(0)
-    found = augment(batch_of(), TrainingConfig(), 0.168)
-    assert torch.isfinite(found["image"]).all()
-    assert torch.isposinf(found["variance"][:, 4]).all()
-    assert (found["image"][~torch.isfinite(found["variance"])] == 0).all()
-
-
-def test_a_quarter_turn_moves_image_and_variance_alike():
-    image, variance = torch.randn(1, 2, 16, 16), torch.rand(1, 2, 16, 16) + 1
-    quarter = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]])
-    moved, moved_variance = warp(image, variance, quarter)
-    torch.testing.assert_close(moved, torch.rot90(image, 1, (2, 3)), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(moved_variance, torch.rot90(variance, 1, (2, 3)))
-
-
-@pytest.mark.parametrize("rubbish", [1e9, float("nan")])
-def test_what_lies_under_a_mask_never_spreads_at_any_angle(rubbish):
-    torch.manual_seed(0)
-    image, variance = torch.zeros(50, 2, 32, 32), torch.ones(50, 2, 32, 32)
-    image[:, 0, 14:17, 14:17], variance[:, 0, 14:17, 14:17] = rubbish, torch.inf
-    moved, spread = warp(image, variance, random_affine(50, 32, 2.0, image.device))
-    assert (moved == 0).all()
-    masked = torch.isinf(spread)
-    # The mask grows by the pixels that would draw on it, in its own band alone.
-    assert (masked[:, 0, 8:24, 8:24].sum(dim=(1, 2)) >= 9).all()
-    assert not masked[:, 1, 8:24, 8:24].any()
-
-
-def test_added_noise_is_what_the_variance_says():
-    torch.manual_seed(0)
-    image = torch.zeros(200, 1, 32, 32)
-    batch = {
-        "image": image,
-        "variance": torch.ones_like(image) * 4,
-        "band_flags": image[:, :, 0, 0],
-    }
-    found = augment(batch, TrainingConfig(noise_augmentation=0.5), 0.168)
-    usable = torch.isfinite(found["variance"])
-    assert float(found["image"][usable].var()) == pytest.approx(4 * 0.25, rel=0.02)
-    assert float(found["variance"][usable].mean()) == pytest.approx(4 * 1.25, rel=1e-4)
-
-
-def test_added_noise_makes_the_noise_less_correlated():
-    batch = {**batch_of(), "noise_corr": torch.full((8, 5), 9.0)}
-    found = augment(batch, TrainingConfig(noise_augmentation=1.0), 0.168)
-    # a sum of n pixels: (9 n + 1 n) sigma^2 of noise over 2 n sigma^2 of variances
-    torch.testing.assert_close(found["noise_corr"], torch.full((8, 5), 5.0))
-    kept = augment(batch, TrainingConfig(noise_augmentation=0.0), 0.168)["noise_corr"]
-    torch.testing.assert_close(kept, batch["noise_corr"])
-
-
-def test_band_dropout_never_hides_the_last_band():
-    torch.manual_seed(0)
-    flags = torch.tensor([[1.0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]).repeat(500, 1)
-    kept = drop_bands(flags, 0.9)
-    assert (kept.sum(dim=1) >= 1).all()
-    assert (kept <= flags).all()
-    assert kept[::2].sum() < 800
 
 
 def test_perfect_and_reversed_scores():

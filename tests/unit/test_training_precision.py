@@ -5,7 +5,7 @@ import torch
 from segment_samples import random_segments
 from test_models_inputs import conditioned
 from test_models_registry import small
-from test_training_parts import batch_of
+from training_toy import batch_of
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import build_model
@@ -18,11 +18,12 @@ BF16 = {"device_type": "cpu", "dtype": torch.bfloat16}
 def test_augmentation_under_autocast_is_that_in_float32():
     batch = batch_of()
     batch["segments"] = random_segments(len(batch["image"]))
+    training = TrainingConfig(band_dropout=0.2, psf_jitter_arcsec=0.5, background_offset_sigma=0.2)
     found = []
     for enabled in (False, True):
         torch.manual_seed(0)
         with torch.autocast(**BF16, enabled=enabled):
-            found.append(augment(batch, TrainingConfig(band_dropout=0.2), 0.168))
+            found.append(augment(batch, training, 0.168))
     assert all(torch.equal(found[1][name], values) for name, values in found[0].items())
 
 

@@ -123,3 +123,9 @@ class ToySurvey:
 def alternating(n: int) -> np.ndarray:
     """Labels 0 1 0 1 ..."""
     return np.arange(n) % 2
+
+
+def batch_of(count: int = 8) -> dict[str, torch.Tensor]:
+    """A batch of as many lenses as galaxies."""
+    labels = alternating(count)
+    return MemoryLoader(toy_table(labels), toy_images(labels)).batch(np.arange(count))

@@ -1,4 +1,4 @@
-"""Augmentation of a batch on its device: rotations, flips, shifts, noise, hidden bands."""
+"""Augmentation of a batch on its device: moves, seeing, sky, noise, hidden bands."""
 
 import math
 
@@ -7,7 +7,14 @@ from torch.nn import functional
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import Batch
+from lenshunt.models.inputs import background_sigma
 from lenshunt.training.moved_segments import moved_segments, without_hidden_bands
+from lenshunt.training.psf_jitter import (
+    FWHM_PER_SIGMA,
+    USABLE_WEIGHT_MIN,
+    broadened,
+    broadened_conditions,
+)
 
 
 def random_affine(count: int, size: int, shift_px: float, device: torch.device) -> torch.Tensor:
@@ -44,7 +51,7 @@ def warp(
     grid = functional.affine_grid(affine, list(planes.shape), align_corners=False)
     moved = functional.grid_sample(planes, grid, align_corners=False)
     weight = moved[:, 2 * bands :]
-    usable = weight > 0.999
+    usable = weight > USABLE_WEIGHT_MIN
     image = torch.where(usable, moved[:, :bands], 0.0)
     return image, torch.where(usable, moved[:, bands : 2 * bands], torch.inf)
 
@@ -59,12 +66,46 @@ def drop_bands(band_flags: torch.Tensor, chance: float) -> torch.Tensor:
     return keep.to(band_flags.dtype)
 
 
-def with_white_noise(noise_corr: torch.Tensor, amount: float) -> torch.Tensor:
-    """`noise_corr` after white noise of `amount` sigma was added to noise of 1 sigma.
+def with_white_noise(noise_corr: torch.Tensor, amount: float | torch.Tensor) -> torch.Tensor:
+    """`noise_corr` [b, band] after white noise of `amount` sigma was added to noise of 1 sigma.
 
-    Both variances of a sum over both sums of variances.
+    Both variances of a sum over both sums of variances. amount : one, or [b, band]
     """
     return (noise_corr + amount**2) / (1.0 + amount**2)
+
+
+def with_background_offset(
+    image: torch.Tensor, variance: torch.Tensor, offset_sigma: float
+) -> torch.Tensor:
+    """Images [b, band, y, x] with another sky: a constant for each sample and band.
+
+    Drawn from a Gaussian whose scatter is `offset_sigma` times the band's background sigma per
+    pixel. Unusable pixels stay what they are, and so does the variance: an error of the sky is
+    the same in all pixels, no noise of each.
+    """
+    usable = torch.isfinite(variance) & (variance > 0)
+    scatter = offset_sigma * background_sigma(variance, usable)
+    offset = (scatter * torch.randn_like(scatter))[:, :, None, None]
+    return torch.where(usable, image + offset, image)
+
+
+def with_psf_jitter(batch: Batch, fwhm_max_arcsec: float, pixel_scale_arcsec: float) -> Batch:
+    """`batch` with each sample made broader by a Gaussian of FWHM 0 to `fwhm_max_arcsec`.
+
+    All bands of a sample alike. Variance, noise_corr, masks, and the seeing in the metadata
+    follow (`psf_jitter`). The PSF is then no longer the one that images were matched to.
+    """
+    image, variance, flags = batch["image"], batch["variance"], batch["band_flags"]
+    fwhm = torch.rand(len(image), device=image.device) * fwhm_max_arcsec
+    sigma_px = fwhm / (FWHM_PER_SIGMA * pixel_scale_arcsec)
+    correlation = batch["noise_corr"].float() if "noise_corr" in batch else torch.ones_like(flags)
+    image, variance, correlation = broadened(image, variance, correlation, sigma_px.square())
+    matched = batch["psf_matched"] if "psf_matched" in batch else torch.ones_like(fwhm).bool()
+    new: Batch = {**batch, "image": image, "variance": variance, "noise_corr": correlation}
+    new["psf_matched"] = torch.zeros_like(matched)
+    if "metadata" in batch:
+        new["metadata"] = broadened_conditions(batch["metadata"], matched, fwhm)
+    return new
 
 
 def carried_along(
@@ -82,12 +123,14 @@ def carried_along(
 
 @torch.no_grad()
 def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -> Batch:
-    """A new batch with randomly moved, noisier images; random numbers are torch's global ones.
+    """A new batch of images moved, made broader and noisier at random, under another sky.
 
     Noise of `noise_augmentation` times each pixel's own sigma is added; variance and noise_corr
     say so.
     Segments move with their images; their fluxes stay those that were measured, where their band
     is not hidden.
+    Random numbers are torch's global ones. Broader PSFs, skies, noise and hidden bands draw none
+    where their key is 0.
     """
     # Coordinates in bfloat16 would be wrong by tenths of a pixel, and quarter turns by some angle.
     with torch.autocast(batch["image"].device.type, enabled=False):
@@ -98,6 +141,12 @@ def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float
     image, variance, flags = batch["image"].float(), batch["variance"].float(), batch["band_flags"]
     affine = random_affine(len(image), image.shape[-1], training.shift_px, image.device)
     image, variance = warp(image, variance, affine)
+    if training.psf_jitter_arcsec:
+        moved: Batch = {**batch, "image": image, "variance": variance}
+        batch = with_psf_jitter(moved, training.psf_jitter_arcsec, pixel_scale_arcsec)
+        image, variance = batch["image"], batch["variance"]
+    if training.background_offset_sigma:
+        image = with_background_offset(image, variance, training.background_offset_sigma)
     if training.noise_augmentation:
         usable = torch.isfinite(variance)
         sigma = torch.where(usable, variance, 0.0).sqrt() * training.noise_augmentation
@@ -113,6 +162,8 @@ def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float
         new["noise_corr"] = with_white_noise(batch["noise_corr"], training.noise_augmentation)
     if "segments" in batch:
         half = 0.5 * image.shape[-1] * pixel_scale_arcsec
-        moved = carried_along(batch["segments"], affine, half)
-        new["segments"] = without_hidden_bands(moved, flags) if training.band_dropout else moved
+        segments = carried_along(batch["segments"], affine, half)
+        new["segments"] = (
+            without_hidden_bands(segments, flags) if training.band_dropout else segments
+        )
     return new

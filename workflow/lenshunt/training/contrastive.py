@@ -12,7 +12,7 @@ from lenshunt.lensing.reddening import R_V, reddening_curve
 from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.models.heads import Heads
 from lenshunt.records import filter_named
-from lenshunt.training.augment import augment
+from lenshunt.training.augment import augment, with_white_noise
 from lenshunt.training.module import Fitting
 
 
@@ -81,7 +81,8 @@ def second_view(
 
     extinction : [band], A / E(B-V)
     Dust takes light of the galaxy and leaves the noise of the sky: what the factor takes from the
-    noise is added again, so that the variance is still that of the pixels.
+    noise is added again, so that the variance is still that of the pixels. What is added is white,
+    and noise_corr says so.
     """
     moved = training.model_copy(
         update={"shift_px": contrastive.shift_px, "noise_augmentation": 0.0}
@@ -95,7 +96,12 @@ def second_view(
     usable = torch.isfinite(variance)
     sigma = torch.where(usable, variance, 0.0).sqrt()
     added = (1.0 - kept.square() + noise).sqrt() * sigma * torch.randn_like(image)
-    return {**seen, "image": kept * image + added, "variance": variance * (1.0 + noise)}
+    new: Batch = {**seen, "image": kept * image + added, "variance": variance * (1.0 + noise)}
+    if "noise_corr" in seen:
+        # in units of the noise that the dust left
+        white = ((1.0 - kept.square() + noise).sqrt() / kept)[:, :, 0, 0]
+        new["noise_corr"] = with_white_noise(seen["noise_corr"], white)
+    return new
 
 
 def both_views(first: Batch, second: Batch) -> Batch:
@@ -147,11 +153,11 @@ class ContrastiveFitting(Fitting):
         prediction = self.model(both_views(first, self._second_view(batch)))
         return self.task.losses(first_half(prediction), first) + self._contrast(prediction)
 
-    def validation_step(self, batch: Batch, batch_number: int) -> None:
-        super().validation_step(batch, batch_number)
+    def validated(self, batch: Batch, batch_number: int) -> dict[str, torch.Tensor]:
+        found = super().validated(batch, batch_number)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(batch_number)
             first = augment(batch, self.training_config, self.pixel_scale_arcsec)
             both = both_views(first, self._second_view(batch))
         contrast = self._contrast(self.averaged.module(both))
-        self._found[-1]["losses"] += contrast.float().cpu()
+        return {**found, "losses": found["losses"] + contrast.float().cpu()}
