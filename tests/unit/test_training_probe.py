@@ -15,10 +15,10 @@ from lenshunt.models import build_model
 from lenshunt.provenance import ROOT
 from lenshunt.training.augment import augment
 from lenshunt.training.classification import Classification
+from lenshunt.training.loading import batch_within
 from lenshunt.training.probe import (
     BACKWARD_FACTOR,
     ForwardMemory,
-    batch_within,
     example_batch,
     example_normalisation,
     forward_bytes,

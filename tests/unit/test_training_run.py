@@ -1,6 +1,5 @@
 """Whole trainings on a toy survey: learning, resuming, stopping, checkpoints, predictions."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,11 +12,9 @@ from test_models_registry import small
 from training_toy import ToySurvey, alternating, toy_table
 
 from lenshunt import dataset
-from lenshunt.config import Contrastive, TrainingConfig
-from lenshunt.figures.training import draw_training_curves
+from lenshunt.config import TrainingConfig
 from lenshunt.records import COLUMNS
-from lenshunt.training import fit as fit_room
-from lenshunt.training import load_checkpoint, predict, pretrain, train
+from lenshunt.training import load_checkpoint, predict, train
 
 QUICK = {"batch_size": 16, "precision": "32", "learning_rate": 3e-3, "ema_decay": 0.9}
 
@@ -246,77 +243,3 @@ def test_a_file_that_could_hold_code_is_not_loaded(tmp_path):
         ValueError, match="lenshunt-checkpoint-0 found, lenshunt-checkpoint-1 wanted"
     ):
         load_checkpoint(path, "classifier")
-
-
-def test_pretraining_reports_and_its_backbone_starts_a_training(toy, tmp_path):
-    for split in ("train", "val_select", "test"):
-        count = len(toy.parts[split][0])
-        table = toy_table(np.full(count, -1), prefix=split).assign(split=split)
-        toy.parts[split] = (table, toy.parts[split][1])
-    pretrain(
-        **paths(tmp_path, "pre"),
-        model=small("film_resnet"),
-        training=TrainingConfig(epochs=2, **QUICK),
-        contrastive=Contrastive(),
-        seed=1,
-        report=str(tmp_path / "report.json"),
-        threads=1,
-    )
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["redshift"]["sigma_nmad"] > 0
-    assert report["r_squared"]["axis_ratio"] is None
-    toy.parts.update(ToySurvey(train=alternating(16), val_select=alternating(8)).parts)
-    where = {**paths(tmp_path), "log_dir": str(tmp_path / "log")}
-    started = {}
-    for architecture in ("resnet", "film_resnet"):
-        train(
-            **where,
-            model=small(architecture),
-            training=TrainingConfig(epochs=1, **{**QUICK, "learning_rate": 1e-9, "ema_decay": 0.0}),
-            seed=2,
-            pretrained=str(tmp_path / "pre.pt"),
-            threads=1,
-        )
-        started[architecture] = load_checkpoint(where["checkpoint"], "classifier")["state"]
-    shared = load_checkpoint(tmp_path / "pre.pt", "backbone")["state"]
-    for state in started.values():
-        for name in (n for n in shared if n.endswith("convolution.weight")):
-            torch.testing.assert_close(state[name], shared[name], atol=1e-5, rtol=1e-4)
-    with pytest.raises(ValueError, match="holds a backbone, a classifier is wanted"):
-        load_checkpoint(tmp_path / "pre.pt", "classifier")
-
-
-def test_a_full_gpu_gets_smaller_batches(tmp_path, monkeypatch):
-    tried = []
-
-    def full(fitting, folder, fingerprint):
-        tried.append((fitting.batch_size, fitting.accumulate_batches))
-        if fitting.batch_size > 8:
-            raise torch.OutOfMemoryError
-        return {"epoch": 0}
-
-    monkeypatch.setattr(fit_room, "fit", full)
-    training = TrainingConfig(batch_size=32)
-    assert fit_room.fit_within_memory(lambda config: config, training, tmp_path, "f")["epoch"] == 0
-    assert tried == [(32, 1), (16, 2), (8, 4)]
-
-
-def test_training_curves_are_drawn_also_where_scores_are_undefined(tmp_path):
-    full = pd.DataFrame(
-        {
-            "epoch": [0, 1],
-            "train_loss": [0.7, 0.5],
-            "val_loss": [0.7, 0.6],
-            "val_partial_auc": [0.5, 0.7],
-            "val_fnr_low": [0.9, 0.8],
-        }
-    )
-    full.to_csv(tmp_path / "full.csv", index=False)
-    full.assign(val_partial_auc=np.nan, val_fnr_low=np.nan).to_csv(
-        tmp_path / "one.csv", index=False
-    )
-    full[["epoch", "train_loss"]].to_csv(tmp_path / "bare.csv", index=False)
-    for name in ("full", "one", "bare"):
-        histories = {name: str(tmp_path / f"{name}.csv")}
-        draw_training_curves(histories=histories, out=tmp_path / f"{name}.pdf")
-        assert (tmp_path / f"{name}.png").stat().st_size > 0

@@ -1,5 +1,8 @@
 """Training and prediction on real shards, through the dataset room's own loader."""
 
+import gc
+import multiprocessing
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +74,20 @@ def test_shards_go_in_and_scores_of_every_sample_come_out(tmp_path, index, loade
     scores = pd.read_parquet(tmp_path / "scores.parquet")
     assert scores["split"].value_counts().to_dict() == {k: COUNTS[k] for k in list(COUNTS)[1:]}
     assert np.isfinite(scores["logit"]).all()
+
+
+def test_no_loader_of_before_the_training_keeps_processes_during_it(tmp_path, index, monkeypatch):
+    module = sys.modules["lenshunt.training.train"]
+    found, fit_within_memory = [], module.fit_within_memory
+
+    def counted(*arguments):
+        gc.collect()
+        found.append(len(multiprocessing.active_children()))
+        return fit_within_memory(*arguments)
+
+    monkeypatch.setattr(module, "fit_within_memory", counted)
+    run(tmp_path, index, "a", epochs=1, workers=2)
+    assert found == [0]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.slow
 TINY = ("--configfile", "tiny.yaml")
@@ -25,7 +26,9 @@ DOWNSTREAM_OF_CASTLES = {
     "calibrate": 1,
     "fuse": 1,
     "metrics": 1,
-    "evaluation_figure": 5,
+    "model_sizes": 1,
+    "costs": 1,
+    "evaluation_figure": 6,
     "training_curves": 1,
     "split_figure": 1,
     "label_sources": 1,
@@ -119,3 +122,29 @@ def test_a_change_in_a_reader_runs_everything_but_the_demo(changed_code):
 def test_a_change_in_the_demo_makes_it_again_and_all_that_is_made_from_it(changed_code):
     jobs = changed_code("simulate/canvas.py").jobs
     assert {"demo_castles", "manifest", "records", "shards", "train", "metrics"} <= set(jobs)
+
+
+@pytest.fixture
+def changed_model(tiny_run):
+    """Change keys of the model's file in the copy, and take them back."""
+    path = tiny_run.root / "config/models/tiny.yaml"
+    kept = path.read_text()
+
+    def change(**values):
+        path.write_text(yaml.safe_dump(yaml.safe_load(kept) | values))
+        return tiny_run.dry_run(*TINY)
+
+    yield change
+    path.write_text(kept)
+
+
+def test_a_reworded_model_is_not_trained_again(changed_model):
+    # the words are written down with the rest of the configuration, and nothing else is done
+    jobs = changed_model(description="The smallest residual network.").jobs
+    assert set(jobs) == {"provenance", "summary"}
+
+
+def test_a_change_of_how_a_model_is_trained_leaves_its_pretraining_alone(changed_model):
+    jobs = changed_model(training={"weight_decay": 0.1}).jobs
+    assert jobs["train"] == 2
+    assert "pretrain" not in jobs

@@ -144,31 +144,6 @@ def run_paths(kind, experiment, suffix):
     }
 
 
-def training_values(*layers):
-    return merged_training(CONFIG.training.model_dump(), *layers).model_dump()
-
-
-def cores(training):
-    """CPU cores of one device of a training: its own and those of its loader processes."""
-    values = training_values(training)
-    return values["threads"] + values["workers"]
-
-
-def model_of_backbone(backbone):
-    """The model that stands for a backbone family's architecture: its namesake where that is
-    used, else the first by name."""
-    family = sorted(name for name in MODELS if MODELS[name].backbone == backbone)
-    return backbone if backbone in family else family[0]
-
-
-def pretrained_input(wildcards):
-    """The checkpoint that a model starts from, where its experiment names a pretraining."""
-    name = CONFIG.experiments[wildcards.experiment].pretraining
-    model = MODELS[wildcards.model]
-    wanted = name and model.pretrained
-    return [f"{R}/pretraining/{name}/{model.backbone}.ckpt"] if wanted else []
-
-
 def scored_paths(experiment):
     """Label -> calibrated predictions of every model and seed, and of their fusion."""
     return {
@@ -191,12 +166,6 @@ def experiment_folds(name):
         dataset: [CONFIG.experiments[name].fold]
         for dataset in [*experiment_datasets(name), *online_hosts(name)]
     }
-
-
-def contrastive_section(name):
-    """The contrastive part of a pretraining, or none."""
-    section = CONFIG.pretraining[name].contrastive
-    return section.model_dump() if section else None
 
 
 def pretraining_folds(name):

@@ -16,7 +16,7 @@ rule probe:
         runtime=minutes(30),
         gpu=1,
     params:
-        model=lambda w: MODELS[w.model].model_dump(),
+        model=lambda w: MODELS[w.model].network_values(),
         training=lambda w: training_values(MODELS[w.model].training),
         grids=lambda w: grids_of_model(w.model),
         segments=CONFIG.segments.n_max,

@@ -16,6 +16,7 @@ use rule predict as predict_search with:
     params:
         splits=["search"],
         views=lambda w: CONFIG.experiments[CONFIG.search[w.search].experiment].views,
+        loading=lambda w: loading_values(MODELS[w.model].training),
         code=code("training"),
     message:
         "Scoring {wildcards.search} with {wildcards.model}, seed {wildcards.seed}"

@@ -19,13 +19,16 @@ rule pretrain:
         f"{R}/benchmarks/pretrain/{{pretraining}}/{{backbone}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: lambda w: cores(CONFIG.pretraining[w.pretraining].training)
+    threads: lambda w: cores_of_all(CONFIG.pretraining[w.pretraining].training)
     resources:
-        mem_mb=mem_mb(6000),
+        mem_mb=mem_mb_of_all(6000, lambda w: CONFIG.pretraining[w.pretraining].training),
         runtime=minutes(12 * 60),
-        gpu=1,
+        # One task with all devices starts a process for each. (`tasks` would be --ntasks-per-gpu:
+        # cores for devices x devices tasks, of which one runs.)
+        gpu=lambda w: devices(CONFIG.pretraining[w.pretraining].training),
+        nodes=1,
     params:
-        model=lambda w: MODELS[model_of_backbone(w.backbone)].model_dump(),
+        model=lambda w: MODELS[model_of_backbone(w.backbone)].backbone_values(),
         training=lambda w: training_values(CONFIG.pretraining[w.pretraining].training),
         contrastive=lambda w: contrastive_section(w.pretraining),
         grid=lambda w: CONFIG.grids[CONFIG.pretraining[w.pretraining].grid].model_dump(),
@@ -57,14 +60,14 @@ rule train:
         f"{R}/benchmarks/train/{{experiment}}/{{model}}-{{seed}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: lambda w: cores(MODELS[w.model].training)
+    threads: lambda w: cores_of_all(MODELS[w.model].training)
     resources:
-        mem_mb=mem_mb(6000),
+        mem_mb=mem_mb_of_all(6000, lambda w: MODELS[w.model].training),
         runtime=minutes(12 * 60),
-        gpu=lambda w: training_values(MODELS[w.model].training)["devices"],
-        tasks=lambda w: training_values(MODELS[w.model].training)["devices"],
+        gpu=lambda w: devices(MODELS[w.model].training),
+        nodes=1,
     params:
-        model=lambda w: MODELS[w.model].model_dump(),
+        model=lambda w: MODELS[w.model].network_values(),
         training=lambda w: training_values(MODELS[w.model].training),
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
         grid=lambda w: CONFIG.grids[CONFIG.experiments[w.experiment].grid].model_dump(),
@@ -97,7 +100,7 @@ rule predict:
         f"{R}/benchmarks/predict/{{experiment}}/{{model}}-{{seed}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: CONFIG.training.threads + CONFIG.training.workers
+    threads: lambda w: cores(MODELS[w.model].training)
     resources:
         mem_mb=mem_mb(4000),
         runtime=minutes(60),
@@ -106,6 +109,7 @@ rule predict:
         splits=["val_select", "val_calibrate", "test"],
         fold=predicted_fold,
         views=lambda w: CONFIG.experiments[w.experiment].views,
+        loading=lambda w: loading_values(MODELS[w.model].training),
         code=code("training"),
     message:
         "Predicting with {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"

@@ -17,5 +17,6 @@ with logged_to(snakemake.log[0]):
         exclusions=snakemake.input.get("exclusions"),
         fold=snakemake.params.get("fold"),
         views=snakemake.params.views,
+        **snakemake.params.loading,
         out=snakemake.output[0],
     )

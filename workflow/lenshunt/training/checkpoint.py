@@ -11,7 +11,7 @@ import torch
 
 from lenshunt import __version__
 from lenshunt.dataset.locations import read_bytes
-from lenshunt.provenance import pipeline_commit
+from lenshunt.provenance import pipeline_commit, whole_file
 
 #: Schema of the file; raised when a field changes its meaning.
 CHECKPOINT_SCHEMA = "lenshunt-checkpoint-1"
@@ -58,11 +58,8 @@ def save_checkpoint(path: str | Path, **fields: Any) -> None:
     missing = sorted(set(FIELDS) ^ set(content))
     if missing:
         raise ValueError(f"{path}: checkpoint fields {missing} are missing or unknown")
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    torch.save({name: content[name] for name in FIELDS}, partial)
-    partial.replace(target)
+    with whole_file(path) as partial:
+        torch.save({name: content[name] for name in FIELDS}, partial)
 
 
 def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:

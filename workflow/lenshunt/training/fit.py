@@ -13,12 +13,14 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.multiprocessing import ProcessRaisedException
 
 from lenshunt.config import TrainingConfig
-from lenshunt.provenance import code_digest
+from lenshunt.provenance import code_digest, whole_file
+from lenshunt.training.loading import batch_within
 from lenshunt.training.module import Fitting
 from lenshunt.training.progress import Progress
 
@@ -53,6 +55,8 @@ def _trainer(training: TrainingConfig, folder: Path, progress: Progress) -> ligh
         # spawn: a script that Snakemake runs cannot be started again by its command line.
         # Not every weight is part of every loss: without a loss term, its head is of none.
         strategy="auto" if training.devices == 1 else "ddp_spawn_find_unused_parameters_true",
+        # Under Slurm too: a job is one task, whose processes are started here.
+        plugins=[LightningEnvironment()],
         precision=PRECISIONS[training.precision],  # type: ignore[arg-type]
         accumulate_grad_batches=training.accumulate_batches,
         deterministic=training.deterministic,
@@ -110,29 +114,37 @@ def _ran_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "OutOfMemoryError" in str(error)
 
 
+def in_smaller_batches(training: TrainingConfig) -> TrainingConfig:
+    """The same samples per step, accumulated of batches of half the size or less."""
+    step = training.samples_per_batch * training.accumulate_batches
+    batch = batch_within(step, training.samples_per_batch // 2)
+    return training.model_copy(update={"batch_size": batch, "accumulate_batches": step // batch})
+
+
 def fit_within_memory(
     make: Callable[[TrainingConfig], Fitting],
     training: TrainingConfig,
     folder: Path,
     fingerprint: str,
 ) -> dict[str, Any]:
-    """`fit`, again with half the batch and twice the accumulation when the GPU's memory is full."""
+    """`fit`, again with smaller batches, as many samples per step, when the GPU's memory is full.
+
+    Returns what `fit` does, and "training", the settings of the training that fitted.
+    Raises ValueError where the samples of a step cannot be cut into smaller equal batches.
+    """
     while True:
+        resumed_by = f"{fingerprint} batch {training.samples_per_batch}"
         try:
-            return fit(make(training), folder, f"{fingerprint} batch {training.samples_per_batch}")
+            return {**fit(make(training), folder, resumed_by), "training": training}
         except (torch.OutOfMemoryError, ProcessRaisedException) as error:
             # Batch normalisation has no spread to divide by in a batch of one.
             if not _ran_out_of_memory(error) or training.samples_per_batch < 4:
                 raise
+            smaller = in_smaller_batches(training)
         # Outside of the handler: its traceback holds on to the step that did not fit.
         gc.collect()
         torch.cuda.empty_cache()
-        training = training.model_copy(
-            update={
-                "batch_size": training.samples_per_batch // 2,
-                "accumulate_batches": training.accumulate_batches * 2,
-            }
-        )
+        training = smaller
         LOG.warning(
             "out of GPU memory; trying batches of %d, accumulated %d times",
             training.batch_size,
@@ -142,10 +154,7 @@ def fit_within_memory(
 
 def finish(folder: Path, history: str) -> None:
     """Copy the history to its place and remove what only a resumed training would need."""
-    target = Path(history)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    shutil.copyfile(folder / "history.csv", partial)
-    partial.replace(target)
+    with whole_file(history) as partial:
+        shutil.copyfile(folder / "history.csv", partial)
     for name in ("last.ckpt", "best.pt", "history.csv"):
         (folder / name).unlink(missing_ok=True)

@@ -27,9 +27,17 @@ class Loader(Protocol):
 LoaderFactory = Callable[[int, int], Loader]
 
 
+def device_at_hand() -> torch.device:
+    """The GPU, where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def on_device(batch: Batch, device: torch.device) -> Batch:
-    """The same batch with its tensors on `device`."""
-    moved: Any = {name: cast(torch.Tensor, values).to(device) for name, values in batch.items()}
+    """The same batch with its tensors on `device`; to a GPU, pinned ones while it computes."""
+    moved: Any = {
+        name: cast(torch.Tensor, values).to(device, non_blocking=device.type == "cuda")
+        for name, values in batch.items()
+    }
     return moved
 
 
@@ -46,6 +54,22 @@ def draws_per_epoch(training: TrainingConfig, n_samples: int, online_share: floa
     if per_device > 1 and per_device % training.samples_per_batch == 1:
         return draws - training.devices
     return draws
+
+
+def batch_within(effective: int, largest: int) -> int:
+    """The largest divisor of `effective` that is at most `largest`.
+
+    So that accumulated batches are `effective` samples exactly, whatever the GPU.
+    Raises ValueError where that would be batches of one, over which nothing can be normalised.
+    """
+    found = next(n for n in range(min(largest, effective), 0, -1) if effective % n == 0)
+    if found == 1 < effective:
+        raise ValueError(
+            f"{effective} samples per step and device (training.effective_batch over devices, or "
+            "batch_size times accumulate_batches) cannot be cut into equal batches of 2 to "
+            f"{largest}; take a power of two"
+        )
+    return found
 
 
 class EpochBatches:
@@ -70,3 +94,19 @@ class EpochBatches:
         for batch in self.loader:
             added = {name: values[batch["row"]] for name, values in self.columns.items()}
             yield {**added, **batch}  # type: ignore[typeddict-item]
+
+
+class ValidationBatches(EpochBatches):
+    """Batches of a validation that processes share: one of no rows where a process has none.
+
+    They wait for each other at its first batch and at its end, whatever their numbers of batches.
+    """
+
+    def __len__(self) -> int:
+        return max(super().__len__(), 1)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if len(self.loader):
+            yield from super().__iter__()
+        else:
+            yield {"row": torch.zeros(0, dtype=torch.int64)}  # type: ignore[typeddict-item]

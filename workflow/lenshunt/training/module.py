@@ -17,7 +17,7 @@ from lenshunt.config import LossTerm, TrainingConfig
 from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.training.adversarial import attacked
 from lenshunt.training.augment import augment
-from lenshunt.training.loading import EpochBatches, LoaderFactory
+from lenshunt.training.loading import EpochBatches, LoaderFactory, ValidationBatches
 from lenshunt.training.terms import sample_losses
 
 
@@ -99,9 +99,17 @@ class Fitting(lightning.LightningModule):
         # table rows of the batches whose gradients are accumulated
         self._step_rows: list[torch.Tensor] = []
 
-    def _batches(self, factory: LoaderFactory) -> EpochBatches:
+    def setup(self, stage: str) -> None:
+        # In each process anew: what is compiled cannot be sent to another one.
+        if self.training_config.compile:
+            self.model.compile()
+            self.averaged.module.compile()
+
+    def _batches(
+        self, factory: LoaderFactory, kind: type[EpochBatches] = EpochBatches
+    ) -> EpochBatches:
         loader = factory(self.global_rank, self.trainer.world_size)
-        return EpochBatches(loader, self.task.columns(loader.table), lambda: self.current_epoch)
+        return kind(loader, self.task.columns(loader.table), lambda: self.current_epoch)
 
     def train_dataloader(self) -> EpochBatches:
         self._train_batches = self._batches(self.train_loader)
@@ -113,7 +121,7 @@ class Fitting(lightning.LightningModule):
     def val_dataloader(self) -> EpochBatches | list:
         if self.validation_loader is None:
             return []
-        batches = self._batches(self.validation_loader)
+        batches = self._batches(self.validation_loader, ValidationBatches)
         self._validation_table = batches.loader.table
         return batches
 
@@ -173,6 +181,13 @@ class Fitting(lightning.LightningModule):
         self.averaged.update_parameters(self.model)
 
     def validation_step(self, batch: Batch, batch_number: int) -> None:
+        # Processes may have unequal numbers of batches: DDP broadcasts its buffers in the first
+        # batch after a step alone, to which `ValidationBatches` brings every process.
+        if len(batch["row"]):
+            self._found.append(self.validated(batch, batch_number))
+
+    def validated(self, batch: Batch, batch_number: int) -> dict[str, torch.Tensor]:
+        """Rows, losses [b] and outputs [b, o] of a validation batch, on the CPU."""
         prediction = self.averaged.module(batch)
         losses = self.task.losses(prediction, batch).float().cpu()
         if not torch.isfinite(losses).all():
@@ -183,7 +198,7 @@ class Fitting(lightning.LightningModule):
                 f"{', '.join(names)}; look at these samples"
             )
         outputs = self.task.outputs(prediction).float().cpu()
-        self._found.append({"rows": batch["row"].cpu(), "losses": losses, "outputs": outputs})
+        return {"rows": batch["row"].cpu(), "losses": losses, "outputs": outputs}
 
     def on_validation_epoch_end(self) -> None:
         found, self._found = self._found, []

@@ -12,7 +12,7 @@ from torch import nn
 from lenshunt.config import Contrastive, Grid, ModelConfig, TrainingConfig
 from lenshunt.models import LensNetwork, Normalisation, backbone_state, build_model
 from lenshunt.models.heads import Heads
-from lenshunt.provenance import file_sha256
+from lenshunt.provenance import file_sha256, whole_file
 from lenshunt.training.augment import augment
 from lenshunt.training.checkpoint import data_digest, save_checkpoint
 from lenshunt.training.contrastive import (
@@ -22,7 +22,13 @@ from lenshunt.training.contrastive import (
     second_view,
 )
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
-from lenshunt.training.loading import EpochBatches, Loader, draws_per_epoch, on_device
+from lenshunt.training.loading import (
+    EpochBatches,
+    Loader,
+    device_at_hand,
+    draws_per_epoch,
+    on_device,
+)
 from lenshunt.training.module import Fitting
 from lenshunt.training.regression import TARGETS, Regression, TargetScale, regression_report
 from lenshunt.training.representation import representation_report
@@ -126,9 +132,11 @@ def pretrain(
         "seed": seed,
         "segments": False,
     }
-    opened = partial(open_loader, 0, 1, training=training, **options)
-    in_order, validation, test = (opened(splits=[s]) for s in ("train", "val_select", "test"))
-    shown = opened(splits=["train"], shuffle=True)
+    opened = partial(open_loader, 0, 1, **options)
+    # Read before the training, in part or not at all: processes would wait for more until its end.
+    look = partial(opened, training=training.model_copy(update={"workers": 0}))
+    in_order, validation = look(splits=["train"]), look(splits=["val_select"])
+    shown = look(splits=["train"], shuffle=True)
     normalisation = fit_normalisation(shown, in_order.table, grid)
     task = Regression(TargetScale.of(in_order.table))
     bands = normalisation.bands
@@ -148,7 +156,7 @@ def pretrain(
     folder = Path(log_dir) if log_dir else Path(checkpoint).with_suffix(".log")
     views = contrastive.model_dump() if contrastive else None
     fingerprint = fingerprint_of(
-        model=model.model_dump(),
+        model=model.backbone_values(),
         training=training.model_dump(),
         contrastive=views,
         grid=grid.model_dump() if grid else None,
@@ -159,21 +167,14 @@ def pretrain(
     best = fit_within_memory(make, training, folder, fingerprint)
     network = built(model, normalisation, contrastive)
     network.load_state_dict(best["state"])
-    network.eval()
-    learned = regression_report(test.table, predict_targets(network, task, test))
-    kept = network
-    if contrastive is not None and isinstance(network, ContrastiveNetwork):
-        kept = network.network
-        learned["contrastive"] = contrastive_report(
-            network, task, test, training, contrastive, bands, seed
-        )
+    kept = network.network if isinstance(network, ContrastiveNetwork) else network
     save_checkpoint(
         checkpoint,
         kind="backbone",
         name=model.backbone,
         seed=seed,
         model=model.model_dump(),
-        training=training.model_dump(),
+        training=best["training"].model_dump(),
         online=None,
         contrastive=views,
         normalisation=normalisation.to_dict(),
@@ -183,14 +184,18 @@ def pretrain(
         score=best["score"],
         state=backbone_state(kept),
     )
+    test = opened(splits=["test"], training=best["training"])
+    network.to(device_at_hand()).eval()
+    learned = regression_report(test.table, predict_targets(network, task, test))
+    if contrastive is not None and isinstance(network, ContrastiveNetwork):
+        learned["contrastive"] = contrastive_report(
+            network, task, test, training, contrastive, bands, seed
+        )
     write_report(report, {"backbone": model.backbone, "epoch": best["epoch"], **learned})
     finish(folder, history)
 
 
 def write_report(path: str, content: dict[str, object]) -> None:
     """Write JSON atomically."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = target.with_name(target.name + ".partial")
-    partial_path.write_text(json.dumps(content, indent=2) + "\n")
-    partial_path.replace(target)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=2) + "\n")

@@ -15,10 +15,11 @@ from lenshunt.config import Grid, LossTerm, ModelConfig, TrainingConfig
 from lenshunt.images.segment_columns import GEOMETRY
 from lenshunt.models import CONDITIONS, Batch, LensNetwork, Normalisation, build_model
 from lenshunt.models.registry import count_parameters
+from lenshunt.provenance import whole_file
 from lenshunt.records import SLOTS
 from lenshunt.training.augment import augment
 from lenshunt.training.classification import Classification
-from lenshunt.training.loading import on_device
+from lenshunt.training.loading import batch_within, device_at_hand, on_device
 from lenshunt.training.saved_tensors import counting_saved_bytes
 from lenshunt.training.terms import sample_losses
 
@@ -156,21 +157,6 @@ def forward_memory(
     return ForwardMemory(max(few - samples[0] * per_sample, 0.0), per_sample)
 
 
-def batch_within(effective: int, largest: int) -> int:
-    """The largest divisor of `effective` that is at most `largest`.
-
-    So that accumulated batches are `effective` samples exactly, whatever the GPU.
-    Raises ValueError where that would be batches of one, over which nothing can be normalised.
-    """
-    found = next(n for n in range(min(largest, effective), 0, -1) if effective % n == 0)
-    if found == 1 < effective:
-        raise ValueError(
-            f"{effective} samples per step (training.effective_batch, per device) cannot be cut "
-            f"into equal batches of 2 to {largest}; take a power of two"
-        )
-    return found
-
-
 def largest_batch(memory: ForwardMemory, static: int, limit_bytes: float, where: str) -> int:
     """Most samples whose training step fits into `limit_bytes`.
 
@@ -202,7 +188,7 @@ def probe(
     segments : rows of packed segments in a batch
     Without a GPU nothing limits a batch but `training.batch_size_cpu`, and the file says so.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_at_hand()
     total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
     content: dict[str, Any] = {
         "model": name,
@@ -239,11 +225,8 @@ def probe(
             "step_bytes": memory.step_bytes(batch, static),
         }
         LOG.info("%s at %d px: %s", name, grid.size_px, content["grids"][key])
-    target = Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(target)
+    with whole_file(out) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def with_probed_batch(

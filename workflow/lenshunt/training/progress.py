@@ -11,6 +11,7 @@ import lightning
 import torch
 from tqdm import tqdm
 
+from lenshunt.provenance import whole_file
 from lenshunt.training.module import Fitting
 from lenshunt.training.scores import selection_score
 
@@ -20,12 +21,10 @@ FNR_LOW_WARNING = 0.3
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write the rows as CSV, atomically."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", newline="") as stream:
+    with whole_file(path) as partial, open(partial, "w", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(path)
 
 
 class Progress(lightning.Callback):
@@ -73,9 +72,11 @@ class Progress(lightning.Callback):
         """Runs after validation."""
         fitting: Fitting = pl_module
         monitor = fitting.task.monitor
+        # of all processes, which have as many samples each
+        loss = trainer.strategy.reduce(torch.stack(fitting.train_losses).double().mean())
         row = {
             "epoch": trainer.current_epoch,
-            "train_loss": float(torch.stack(fitting.train_losses).double().mean()),
+            "train_loss": float(loss),
             **fitting.scores,
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "monitor": monitor,
@@ -99,9 +100,8 @@ class Progress(lightning.Callback):
 
     def _save_best(self, fitting: Fitting, score: float) -> None:
         state = {k: v.detach().cpu() for k, v in fitting.averaged.module.state_dict().items()}
-        partial = self.folder / "best.pt.partial"
-        torch.save({"state": state, "epoch": self.best_epoch, "score": score}, partial)
-        partial.replace(self.folder / "best.pt")
+        with whole_file(self.folder / "best.pt") as partial:
+            torch.save({"state": state, "epoch": self.best_epoch, "score": score}, partial)
 
     def _tell(self, row: dict[str, Any]) -> None:
         shown = ("train_loss", "val_loss", "val_partial_auc", "val_auroc", "val_fnr_low")

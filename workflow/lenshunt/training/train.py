@@ -84,9 +84,10 @@ def train(
     fold : cross-validation fold whose splits are taken; None takes the plain ones
     grid : on which the cutouts are; models that render images need its PSF
     online : lenses made while training, a share of every training batch; None makes none
-    Raises ValueError for samples that must not reach a classification loss, FloatingPointError
-    naming samples whose loss is not finite.
+    Raises ValueError for samples that must not reach a classification loss and for settings that
+    are not for this model, FloatingPointError naming samples whose loss is not finite.
     """
+    model.check_training(training)
     torch.set_num_threads(threads)
     options: dict[str, Any] = {
         "indexes": indexes,
@@ -95,13 +96,15 @@ def train(
         "fold": fold,
         "segments": architecture_of(model.architecture).needs_segments,
     }
-    in_order = open_loader(0, 1, splits=["train"], training=training, **options)
-    validation = open_loader(0, 1, splits=["val_select"], training=training, **options)
+    # Read before the training, in part or not at all: processes would wait for more until its end.
+    looked_at = training.model_copy(update={"workers": 0})
+    in_order = open_loader(0, 1, splits=["train"], training=looked_at, **options)
+    validation = open_loader(0, 1, splits=["val_select"], training=looked_at, **options)
     dataset.guard_labels(in_order.table)
     dataset.guard_labels(validation.table)
     weights = sampling_weights(in_order.table, training.source_weights)
     shown = open_loader(
-        0, 1, splits=["train"], shuffle=True, weights=weights, training=training, **options
+        0, 1, splits=["train"], shuffle=True, weights=weights, training=looked_at, **options
     )
     if online is None:
         data, share, lens_fraction = None, 0.0, 0.0
@@ -149,7 +152,7 @@ def train(
 
     folder = Path(log_dir)
     fingerprint = fingerprint_of(
-        model=model.model_dump(),
+        model=model.network_values(),
         training=training.model_dump(),
         seed=seed,
         fold=fold,
@@ -161,14 +164,14 @@ def train(
     best = fit_within_memory(make, training, folder, fingerprint)
     state = best["state"]
     if architecture_of(model.architecture).posterior_samples:
-        state = with_posterior(make(training), state)
+        state = with_posterior(make(best["training"]), state)
     save_checkpoint(
         checkpoint,
         kind="classifier",
         name=name or model.backbone,
         seed=seed,
         model=model.model_dump(),
-        training=training.model_dump(),
+        training=best["training"].model_dump(),
         online=online.digest() if online else None,
         contrastive=None,
         normalisation=normalisation.to_dict(),
