@@ -10,7 +10,9 @@ from scipy.special import expit
 
 from lenshunt.evaluation import (
     apply_calibration,
+    at_own_fraction,
     calibrate,
+    equal_mass_bins,
     expected_calibration_error,
     fit_calibration,
     fuse,
@@ -120,6 +122,32 @@ def test_an_error_well_out_of_the_noise_is_not_debiased_away():
     assert debiased == pytest.approx(plain, rel=0.03)
 
 
+def test_the_error_does_not_depend_on_the_order_of_equal_scores():
+    labels = np.repeat([0, 1], [1500, 500])
+    same = np.full(2000, 0.25)
+    few = np.tile([0.1, 0.4, 0.4, 0.9], 500)
+    rng = np.random.default_rng(0)
+    for probability in (same, few):
+        for debiased in (False, True):
+            sorted_by_label = expected_calibration_error(labels, probability, debiased=debiased)
+            order = rng.permutation(2000)
+            shuffled = expected_calibration_error(
+                labels[order], probability[order], debiased=debiased
+            )
+            assert sorted_by_label == pytest.approx(shuffled, abs=1e-12)
+    assert expected_calibration_error(labels, same) == pytest.approx(0, abs=1e-12)
+
+
+def test_bins_end_where_the_probability_changes_and_are_about_equal():
+    assert equal_mass_bins(np.array([])) == []
+    probability = np.random.default_rng(0).integers(0, 100, 3000) / 100
+    bins = equal_mass_bins(probability)
+    assert sorted(np.concatenate(bins)) == list(range(3000))
+    values = [set(probability[part]) for part in bins]
+    assert len(set.union(*values)) == sum(map(len, values))
+    assert all(150 < len(part) < 250 for part in bins)
+
+
 def test_ece_of_two_hand_made_bins():
     labels, p = np.array([0, 1, 1, 1]), np.array([0.2, 0.4, 0.9, 0.9])
     assert expected_calibration_error(labels, p, bins=2) == pytest.approx(0.5 * 0.2 + 0.5 * 0.1)
@@ -128,7 +156,7 @@ def test_ece_of_two_hand_made_bins():
 def test_calibration_lowers_the_error_on_2000_test_objects_below_five_per_cent(tmp_path):
     table = prediction_table(8000, stretch=2.5)
     out, numbers = run_calibrate(table, tmp_path)
-    before, after = numbers["test"]["before"], numbers["test"]["after"]
+    before, after = numbers["test"]["demo"]["before"], numbers["test"]["demo"]["after"]
     assert after["n"] == 2000
     assert after["ece_debiased"] < 0.02 < before["ece_debiased"]
     for name in ("brier", "log_loss"):
@@ -152,21 +180,25 @@ def test_excluded_objects_are_not_calibrated_on(tmp_path):
     assert "not calibrated" in numbers["note"]
 
 
-def test_numbers_are_given_per_survey(tmp_path):
+def test_numbers_are_given_per_test_set_and_say_its_survey(tmp_path):
     parts = [
-        prediction_table(80, dataset=name, survey=survey)
-        for name, survey in (("a", "hsc"), ("b", "sdss"))
+        prediction_table(80, dataset="a", survey="hsc"),
+        prediction_table(80, dataset="b", survey="sdss"),
+        prediction_table(20, dataset="lenses", survey="hst", lens_fraction=1.0),
     ]
     _, numbers = run_calibrate(pd.concat(parts, ignore_index=True), tmp_path)
-    assert {name: part["after"]["n"] for name, part in numbers["surveys"].items()} == {
-        "hsc": 20,
-        "sdss": 20,
-    }
+    found = numbers["test"]
+    assert [(name, part["survey"]) for name, part in found.items()] == [
+        ("a", "hsc"), ("b", "sdss"), ("lenses", "hst"),
+    ]  # fmt: skip
+    assert [found[name]["after"]["n"] for name in "ab"] == [20, 20]
+    assert found["lenses"]["after"] is None
+    assert found["lenses"]["note"] == "undefined: no non-lens among 5 objects"
 
 
-def test_no_test_objects_gives_nulls_and_a_note_not_a_crash(tmp_path):
+def test_no_test_objects_gives_no_test_set_and_a_note_not_a_crash(tmp_path):
     _, numbers = run_calibrate(prediction_table(40, split="val_calibrate"), tmp_path)
-    assert numbers["test"]["after"]["ece"] is None
+    assert numbers["test"] == {}
     assert "no labelled test objects" in numbers["note"]
 
 
@@ -242,4 +274,25 @@ def test_purity_at_prevalence_is_what_a_sky_of_that_prevalence_gives():
     assert row["purity"] == pytest.approx(0.01 * 0.8 / (0.01 * 0.8 + 0.99 * 0.01))
     assert bool(row["resolved"])
     assert threshold_for_purity(table, 0.4) == 0.0  # twenty more lenses, no false positive
+    # Thirty lenses above every non-lens are pure only for want of non-lenses.
+    unresolved = purity_table(labels, scores + np.r_[np.full(30, 5.0), np.zeros(1070)], 1e-2)
+    assert unresolved["purity"].iloc[0] == 1.0
+    assert np.isnan(threshold_for_purity(unresolved, 0.9))
     assert np.isnan(threshold_for_purity(table, 0.9))
+
+
+def test_a_test_set_is_judged_at_its_own_lens_fraction(tmp_path):
+    """Scores that are right among as many lenses as non-lenses, tested where lenses are rare."""
+    fitted = prediction_table(8000, stretch=1.5)
+    rare = prediction_table(
+        6000, dataset="rare", lens_fraction=0.07, split="test", score_seed=3, stretch=1.5
+    )
+    table, numbers = run_calibrate(pd.concat([fitted, rare], ignore_index=True), tmp_path)
+    assert numbers["prior"] == 0.5
+    for found in numbers["test"].values():
+        assert found["after"]["ece_debiased"] < 0.025
+    own = table[table["dataset"] == "rare"]
+    labels, logits = own["label"].to_numpy(), own["logit_calibrated"].to_numpy()
+    assert expected_calibration_error(labels, expit(logits)) > 0.08
+    moved = expit(at_own_fraction(labels, logits, 0.5))
+    assert moved.mean() == pytest.approx(0.07, abs=0.01)

@@ -154,7 +154,7 @@ def test_the_bootstrap_equals_a_plain_loop_in_distribution(decimals):
     scores = rng.normal(size=300) + labels
     if decimals is not None:
         scores = scores.round(decimals)
-    ours = bootstrap_metrics(labels, scores, 3000, 1, 18)
+    ours = bootstrap_metrics(labels, scores, 3000, 1, 0.1)
     lens, nonlens = scores[labels], scores[~labels]
     plain = {"auroc": [], "auprc": [], "tpr": []}
     for _ in range(300):
@@ -176,7 +176,7 @@ def test_the_auroc_interval_covers_the_truth_about_as_often_as_it_says():
     truth, inside = norm.cdf(1.5 / np.sqrt(2)), 0
     labels = np.repeat([True, False], 80)
     for i in range(200):
-        auroc = bootstrap_metrics(labels, rng.normal(size=160) + 1.5 * labels, 200, i, 8)["auroc"]
+        auroc = bootstrap_metrics(labels, rng.normal(size=160) + 1.5 * labels, 200, i, 0.1)["auroc"]
         low, high = np.quantile(auroc, (0.025, 0.975))
         inside += low <= truth <= high
     assert 0.88 <= inside / 200 <= 0.99
@@ -187,9 +187,54 @@ def test_fnr_is_what_the_tpr_leaves():
     labels = np.repeat([0, 1], [2000, 300])
     scores = rng.normal(size=2300) + 1.5 * labels
     tpr = metrics(labels, scores, bootstraps=50)
-    fnr = fnr_metrics(labels, scores).set_index("metric")
+    fnr = fnr_metrics(tpr.reset_index()).set_index("metric")
     for rate in ("0.1", "1e-3"):
         left = 1 - tpr.loc[f"tpr_at_fpr_{rate}", "value"]
         assert fnr.loc[f"fnr_at_fpr_{rate}", "value"] == pytest.approx(left, abs=1e-15)
-        row = fnr.loc[f"fnr_at_fpr_{rate}"]
+        row, opposite = fnr.loc[f"fnr_at_fpr_{rate}"], tpr.loc[f"tpr_at_fpr_{rate}"]
         assert row["low"] < row["value"] < row["high"]
+        assert (row["low"], row["high"]) == (1 - opposite["high"], 1 - opposite["low"])
+        assert row["interval"] == opposite["interval"]
+
+
+@pytest.mark.parametrize("copies", [1, 9])
+def test_views_of_one_object_make_no_interval_narrower(copies):
+    """Every object seen `copies` times with the same score tells no more than seen once."""
+    rng = np.random.default_rng(6)
+    labels = np.repeat([0, 1], 200)
+    scores = rng.normal(size=400) + 1.5 * labels
+    once = metrics(labels, scores, bootstraps=2000)
+    seen = np.tile(np.arange(400), copies)
+    again = metrics(labels[seen], scores[seen], bootstraps=2000, seed=1, systems=seen)
+    blind = metrics(labels[seen], scores[seen], bootstraps=2000, seed=1)
+    tables = (once, again, blind)
+    for name in ("auroc", "auprc", "tpr_at_fpr_0.1", "tpr_at_0fp"):
+        assert again.loc[name, "value"] == pytest.approx(once.loc[name, "value"], abs=1e-12)
+        width, together, apart = (t.loc[name, "high"] - t.loc[name, "low"] for t in tables)
+        assert together == pytest.approx(width, rel=0.12)
+        assert apart == pytest.approx(width / np.sqrt(copies), rel=0.2)
+
+
+def test_the_bootstrap_of_systems_equals_a_plain_loop_in_distribution():
+    """Systems of a lens and its own host, of several lenses, and of one object each."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    rng = np.random.default_rng(7)
+    labels = np.repeat([True, False], [150, 250])
+    systems = np.r_[np.arange(150) // 3 * 3, np.arange(0, 200, 2), np.arange(1000, 1150)]
+    scores = (rng.normal(size=400) + labels + rng.normal(size=2000)[systems]).round(1)
+    ours = bootstrap_metrics(labels, scores, 3000, 1, 0.1, systems)
+    both = np.intersect1d(systems[labels], systems[~labels])
+    kinds = [both, np.setdiff1d(systems[labels], both), np.setdiff1d(systems[~labels], both)]
+    rows = {system: np.flatnonzero(systems == system) for system in np.unique(systems)}
+    plain = {"auroc": [], "auprc": [], "tpr": []}
+    for _ in range(400):
+        drawn = np.concatenate([rows[s] for kind in kinds for s in rng.choice(kind, len(kind))])
+        y, s = labels[drawn], scores[drawn]
+        plain["auroc"].append(roc_auc_score(y, s))
+        plain["auprc"].append(average_precision_score(y, s))
+        plain["tpr"].append(np.mean(s[y] > np.sort(s[~y])[::-1][int(0.1 * (~y).sum() + 1e-9)]))
+    for name, values in plain.items():
+        width = np.std(values)
+        assert np.mean(ours[name]) == pytest.approx(np.mean(values), abs=0.25 * width)
+        assert np.std(ours[name]) == pytest.approx(width, rel=0.15)

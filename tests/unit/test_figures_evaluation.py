@@ -1,4 +1,4 @@
-"""ROC, reliability, flux-ratio, gallery and label-source figures; also of tiny and empty sets."""
+"""Gallery and label-source figures, also of empty sets; the same figure is the same file."""
 
 from pathlib import Path
 
@@ -8,21 +8,12 @@ import pytest
 from evaluation_tables import metadata_table, prediction_table, written
 
 import lenshunt.figures.gallery as gallery
-from lenshunt.evaluation import calibrate, evaluate
-from lenshunt.figures.flux_ratio import draw_fnr
+from lenshunt.evaluation import calibrate
 from lenshunt.figures.gallery import asinh_rgb, chosen_objects, draw_gallery
 from lenshunt.figures.provenance import count_labels, draw_label_sources
-from lenshunt.figures.reliability import draw_reliability
-from lenshunt.figures.roc import draw_roc, panel_names
+from lenshunt.figures.roc import draw_roc
 from lenshunt.images import CutoutFile
 from lenshunt.records import COLUMNS
-
-SETS = {
-    "ordinary": lambda: prediction_table(200),
-    "one class": lambda: prediction_table(16, lens_fraction=1.0),
-    "four objects": lambda: prediction_table(4),
-    "no test objects": lambda: prediction_table(8, split="train"),
-}
 
 
 def calibrated(table: pd.DataFrame, folder: Path) -> str:
@@ -38,35 +29,12 @@ def assert_drawn(out: Path) -> None:
         assert path.stat().st_size > 2000
 
 
-@pytest.mark.parametrize("kind", SETS)
-def test_metric_figures_are_drawn_of_any_set(kind, tmp_path):
-    path = calibrated(SETS[kind](), tmp_path)
-    csv = str(tmp_path / "m.csv")
-    evaluate(
-        predictions={"a": path},
-        out_csv=csv,
-        out_tex=str(tmp_path / "m.tex"),
-        bootstraps=50,
-        seed=0,
-    )
-    draw_roc(predictions={"a": path}, out=str(tmp_path / "roc.pdf"))
-    draw_reliability(calibrated={"a": path}, out=str(tmp_path / "reliability.pdf"))
-    draw_fnr(metrics_csv=csv, out=str(tmp_path / "fnr.pdf"))
-    for name in ("roc", "reliability", "fnr"):
-        assert_drawn(tmp_path / f"{name}.pdf")
-
-
 def test_the_same_figure_is_the_same_file(tmp_path):
     path = calibrated(prediction_table(80), tmp_path)
     for name in ("a.pdf", "b.pdf"):
         draw_roc(predictions={"resnet18 0": path}, out=str(tmp_path / name))
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-
-
-def test_roc_panels_leave_out_the_parts_of_a_joined_set():
-    sets = dict.fromkeys(["castles", "relics", "sdss", "castles + relics", "all"], pd.DataFrame())
-    assert panel_names([sets]) == ["sdss", "castles + relics"]
 
 
 def test_labels_are_counted_by_source(tmp_path):

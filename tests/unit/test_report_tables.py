@@ -8,7 +8,7 @@ from evaluation_tables import prediction_table, written
 from training_toy import toy_table
 
 from lenshunt.evaluation import calibrate, evaluate
-from lenshunt.report import tables
+from lenshunt.report import scores, tables
 from lenshunt.training.pretrain import write_report
 from lenshunt.training.regression import TARGETS, regression_report, target_table
 
@@ -39,7 +39,7 @@ def test_metrics_are_shown_with_interval_or_word(tmp_path, lens_fraction, shown)
     table = prediction_table(400, lens_fraction=lens_fraction)
     out = {"out_csv": str(tmp_path / "m.csv"), "out_tex": str(tmp_path / "m.tex")}
     evaluate(predictions={"a": written(table, tmp_path)}, bootstraps=50, seed=0, **out)
-    row = tables.metrics_table(out["out_csv"]).iloc[0]
+    row = scores.metrics_table(out["out_csv"]).iloc[0]
     assert shown in row["AUROC"]
     assert row["lenses"] + row["non-lenses"] == 100
 
@@ -51,8 +51,8 @@ def test_a_calibration_is_shown_before_and_after(tmp_path):
         out=str(tmp_path / "a.parquet"),
         parameters=path,
     )
-    row = tables.calibration_table({("ground", "a"): path}).iloc[0]
-    assert row["test objects"] == 1000
+    row = scores.calibration_table({("ground", "a"): path}).iloc[0]
+    assert (row["test set"], row["lenses / non-lenses"]) == ("demo", "500 / 500")
     assert float(row["ECE after"]) < float(row["ECE before"])
 
 

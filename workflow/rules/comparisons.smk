@@ -76,7 +76,7 @@ rule study_table:
             "study",
             "Results",
             "{experiment}",
-            table="one line per model",
+            table="one line per model and test set",
         ),
         tex=f"{R}/tables/study/{{experiment}}.tex",
     log:
@@ -88,10 +88,12 @@ rule study_table:
     threads: 1
     resources:
         mem_mb=mem_mb(2000),
-        runtime=minutes(10),
+        runtime=minutes(30),
     params:
         names=lambda w: list(scored_paths(w.experiment)),
         members=lambda w: unique(model for model, _ in fused(w.experiment)),
+        bootstraps=CONFIG.bootstraps,
+        seed=SEED,
         code=code("evaluation"),
     message:
         "Tabulating the models of {wildcards.experiment}"

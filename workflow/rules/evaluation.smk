@@ -89,8 +89,9 @@ rule metrics:
 
 EVALUATION_FIGURES = {
     "roc": "ROC with the low-FPR end",
-    "reliability": "reliability before and after calibration",
+    "reliability": "reliability before and after calibration, at each set's lens fraction",
     "flux_ratio": "missed lenses by flux ratio",
+    "purity": "purity and completeness where lenses are rare",
     "false_positives": "highest-scoring non-lenses",
     "missed_lenses": "lowest-scoring lenses",
 }

@@ -16,4 +16,6 @@ with logged_to(snakemake.log[0]):
         parameters=snakemake.input.sizes,
         out_csv=snakemake.output.csv,
         out_tex=snakemake.output.tex,
+        bootstraps=snakemake.params.bootstraps,
+        seed=snakemake.params.seed,
     )

@@ -1,9 +1,10 @@
 """Bologna metrics with intervals, calibration, ensembles, prevalence and candidate lists."""
 
 from lenshunt.evaluation.bologna import FNR_METRICS, METRICS, bologna_metrics, fnr_metrics
-from lenshunt.evaluation.calibrate import apply_calibration, calibrate, read_parameters
+from lenshunt.evaluation.calibrate import STAGES, apply_calibration, calibrate, read_parameters
 from lenshunt.evaluation.calibration import (
     calibration_numbers,
+    calibration_prior,
     equal_mass_bins,
     expected_calibration_error,
     fit_calibration,
@@ -17,11 +18,16 @@ from lenshunt.evaluation.predictions import (
     labelled_rows,
     read_predictions,
 )
-from lenshunt.evaluation.prevalence import prevalence_shift, purity_table, threshold_for_purity
+from lenshunt.evaluation.prevalence import (
+    at_own_fraction,
+    prevalence_shift,
+    purity_table,
+    threshold_for_purity,
+)
 from lenshunt.evaluation.published import published_scores
 from lenshunt.evaluation.ranking import CANDIDATE_COLUMNS, rank_candidates
 from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate, latex_table
-from lenshunt.evaluation.strata import POOLED, test_sets
+from lenshunt.evaluation.strata import POOLED, sets_apart, test_sets
 from lenshunt.evaluation.study import study_table
 
 __all__ = [
@@ -33,10 +39,13 @@ __all__ = [
     "METRIC_COLUMNS",
     "POOLED",
     "PREDICTION_COLUMNS",
+    "STAGES",
     "apply_calibration",
+    "at_own_fraction",
     "bologna_metrics",
     "calibrate",
     "calibration_numbers",
+    "calibration_prior",
     "chosen_method",
     "compare",
     "equal_mass_bins",
@@ -55,6 +64,7 @@ __all__ = [
     "read_parameters",
     "read_predictions",
     "roc_points",
+    "sets_apart",
     "study_table",
     "test_sets",
     "threshold_for_purity",

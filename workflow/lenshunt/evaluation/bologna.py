@@ -1,5 +1,7 @@
 """The Lens Finding Challenge's metrics (Metcalf et al. 2019, arXiv:1802.03609) with intervals."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -10,6 +12,7 @@ from lenshunt.evaluation.curves import (
     true_positives_at,
 )
 from lenshunt.evaluation.intervals import bootstrap_metrics, percentile_interval, wilson_interval
+from lenshunt.evaluation.paired import system_counts
 
 #: Names and order of the metrics; spec of the challenge and the looser ones in common use.
 METRICS = (
@@ -35,8 +38,21 @@ RATES = {
 WILSON = "Wilson, threshold fixed"
 BOOTSTRAP = "stratified bootstrap"
 BOOTSTRAP_OR_WILSON = "stratified bootstrap, at least Wilson"
-#: A bootstrap needs about this many objects on either side of what it resamples.
+#: A bootstrap needs about this many systems on either side of what it resamples.
 FEW = 10
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """Scores of the lenses [n1] and non-lenses [n0], and the number of systems that have either.
+
+    Views of one object are found or missed together: intervals count systems, values objects.
+    """
+
+    lens: np.ndarray
+    nonlens: np.ndarray
+    lens_systems: int
+    nonlens_systems: int
 
 
 def bologna_metrics(
@@ -46,55 +62,51 @@ def bologna_metrics(
     bootstraps: int = 1000,
     seed: int = 0,
     sample_ids: np.ndarray | None = None,
+    systems: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """All metrics of one set of scores, one row each, with 95 % intervals.
 
     labels : [n], 1 lens, 0 not; scores : [n], higher is more lens-like, any monotonic scale
+    systems : [n] names; objects of one system are resampled together. None : all are different
     Returns columns metric, value, low, high, interval (which kind), n_lens, n_nonlens, note.
     A value is NaN where it is undefined (one class) or not resolved (too few non-lenses for
     the false-positive rate); the note then says why. An area has no interval (NaN) where a class
-    has fewer than 10 objects, or where all resamples agree, as of classes that separate: the
+    has fewer than 10 systems, or where all resamples agree, as of classes that separate: the
     bootstrap knows no doubt there. `tpr_at_10fp` counts fewer than ten false
     positives, whatever the number of non-lenses.
     Raises ValueError naming the samples whose score is NaN or infinite.
     """
     labels, scores = check_labels_scores(labels, scores, sample_ids)
-    lens, nonlens = scores[labels], scores[~labels]
-    reason = one_class_reason(len(lens), len(nonlens))
+    systems = np.arange(len(labels)) if systems is None else np.asarray(systems)
+    classes = _Classes(scores[labels], scores[~labels], *system_counts(labels, systems))
+    reason = one_class_reason(len(classes.lens), len(classes.nonlens))
     if reason:
         rows = [_row(name, note=f"undefined: {reason}") for name in METRICS]
     else:
-        allowed = false_positives_allowed(0.1, len(nonlens))
-        resampled = bootstrap_metrics(labels, scores, bootstraps, seed, allowed)
-        rows = [_count_row("tpr_at_0fp", lens, nonlens, 0)]
-        rows.append(_count_row("tpr_at_10fp", lens, nonlens, 9))
+        resampled = bootstrap_metrics(labels, scores, bootstraps, seed, 0.1, systems)
+        rows = [_count_row("tpr_at_0fp", classes, 0), _count_row("tpr_at_10fp", classes, 9)]
         rows.extend(
-            rate_row(name, lens, nonlens, rate, resampled["tpr"]) for name, rate in RATES.items()
+            _rate_row(name, classes, rate, resampled["tpr"]) for name, rate in RATES.items()
         )
-        fewest = min(len(lens), len(nonlens))
+        fewest = min(classes.lens_systems, classes.nonlens_systems)
         rows.extend(
             _area_row(name, value, resampled[name], fewest)
             for name, value in areas(labels, scores).items()
         )
-    return _table(rows, len(lens), len(nonlens))
+    table = pd.DataFrame(rows)
+    table["n_lens"], table["n_nonlens"] = len(classes.lens), len(classes.nonlens)
+    return table[list(COLUMNS)]
 
 
-def fnr_metrics(
-    labels: np.ndarray, scores: np.ndarray, sample_ids: np.ndarray | None = None
-) -> pd.DataFrame:
-    """Lenses missed at the thresholds of FPR <= 0.1 and 1e-3; columns as `bologna_metrics`."""
-    labels, scores = check_labels_scores(labels, scores, sample_ids)
-    lens, nonlens = scores[labels], scores[~labels]
-    reason = one_class_reason(len(lens), len(nonlens))
-    rows = []
-    for name, rate in zip(FNR_METRICS, (0.1, 1e-3), strict=True):
-        if reason:
-            rows.append(_row(name, note=f"undefined: {reason}"))
-            continue
-        row = rate_row("tpr_at_fpr_" + name.removeprefix("fnr_at_fpr_"), lens, nonlens, rate, None)
-        bounds = (1 - row["high"], 1 - row["low"])
-        rows.append(_row(name, 1 - row["value"], bounds, row["interval"], row["note"]))
-    return _table(rows, len(lens), len(nonlens))
+def fnr_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Lenses missed at the thresholds of FPR <= 0.1 and 1e-3: what the TPRs leave.
+
+    metrics : of `bologna_metrics`, with whose columns it comes back
+    """
+    names = ["tpr_at_fpr_" + name.removeprefix("fnr_at_fpr_") for name in FNR_METRICS]
+    found = metrics.set_index("metric").loc[names].reset_index(drop=True)
+    left = {"value": 1 - found["value"], "low": 1 - found["high"], "high": 1 - found["low"]}
+    return found.assign(metric=FNR_METRICS, **left)[list(COLUMNS)]
 
 
 def one_class_reason(n_lens: int, n_nonlens: int) -> str:
@@ -106,50 +118,50 @@ def one_class_reason(n_lens: int, n_nonlens: int) -> str:
     return f"no non-lens among {n_lens} objects" if n_nonlens == 0 else ""
 
 
-def rate_row(
-    name: str, lens: np.ndarray, nonlens: np.ndarray, rate: float, resampled: np.ndarray | None
-) -> dict:
+def _rate_row(name: str, classes: _Classes, rate: float, resampled: np.ndarray) -> dict:
     """Highest TPR with FPR <= `rate`.
 
-    lens [n1], nonlens [n0] : scores; resampled : bootstrap TPR [b] at FPR <= 0.1, used there
-    where enough false positives are allowed for a bootstrap to know the threshold's scatter
+    resampled : bootstrap TPR [b] at FPR <= 0.1, used there where enough false positives are
+    allowed for a bootstrap to know the threshold's scatter
     """
-    allowed = false_positives_allowed(rate, len(nonlens))
+    n_nonlens = len(classes.nonlens)
+    allowed = false_positives_allowed(rate, n_nonlens)
     # Rates below the common 0.1 are a claim on the tail, which N non-lenses must resolve.
     if allowed < 1 and rate < 0.1:
-        note = f"not resolved: {len(nonlens)} non-lenses resolve FPR >= {1 / len(nonlens):.2g}"
+        note = f"not resolved: {n_nonlens} non-lenses resolve FPR >= {1 / n_nonlens:.2g}"
         return _row(name, note=note)
-    row = _count_row(name, lens, nonlens, allowed)
-    if rate == 0.1 and allowed >= FEW and resampled is not None:
+    row = _count_row(name, classes, allowed)
+    if rate == 0.1 and false_positives_allowed(rate, classes.nonlens_systems) >= FEW:
         low, high = percentile_interval(resampled)
         # Where (nearly) all lenses are found, resampling them shows no scatter; Wilson does.
         row["low"], row["high"] = min(low, row["low"]), max(high, row["high"])
         row["interval"] = BOOTSTRAP_OR_WILSON
     if allowed < 1:
-        row["note"] = f"no false positive allowed with {len(nonlens)} non-lenses"
+        row["note"] = f"no false positive allowed with {n_nonlens} non-lenses"
     return row
 
 
 def _area_row(name: str, value: float, resampled: np.ndarray, fewest: int) -> dict:
     """An area with its bootstrap interval; without one, and a note, where it would mislead.
 
-    resampled : [b]; fewest : objects of the smaller class
+    resampled : [b]; fewest : systems of the smaller class
     """
     low, high = percentile_interval(resampled)
     if fewest < FEW:
-        return _row(name, value, note=f"no interval: a class has fewer than {FEW} objects")
+        return _row(name, value, note=f"no interval: a class has fewer than {FEW} systems")
     if low == high:
         return _row(name, value, note="no interval: every resample gives the same")
     return _row(name, value, (low, high), BOOTSTRAP)
 
 
-def _count_row(name: str, lens: np.ndarray, nonlens: np.ndarray, allowed: int) -> dict:
+def _count_row(name: str, classes: _Classes, allowed: int) -> dict:
     """TPR with at most `allowed` false positives, with Wilson's interval."""
-    found = true_positives_at(lens, nonlens, allowed)
+    lens, nonlens, systems = classes.lens, classes.nonlens, classes.lens_systems
+    tpr = true_positives_at(lens, nonlens, allowed) / len(lens)
     note = ""
     if allowed >= len(nonlens):
         note = f"says nothing: met by every threshold with {len(nonlens)} non-lenses"
-    return _row(name, found / len(lens), wilson_interval(found, len(lens)), WILSON, note)
+    return _row(name, tpr, wilson_interval(tpr * systems, systems), WILSON, note)
 
 
 def _row(
@@ -167,9 +179,3 @@ def _row(
         "interval": interval,
         "note": note,
     }
-
-
-def _table(rows: list[dict], n_lens: int, n_nonlens: int) -> pd.DataFrame:
-    table = pd.DataFrame(rows)
-    table["n_lens"], table["n_nonlens"] = n_lens, n_nonlens
-    return table[list(COLUMNS)]

@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from lenshunt.evaluation.bologna import one_class_reason
 from lenshunt.evaluation.calibration import (
     Method,
     apply_parameters,
@@ -19,14 +21,19 @@ from lenshunt.evaluation.predictions import (
     write_parquet,
     write_text,
 )
+from lenshunt.evaluation.prevalence import at_own_fraction
+from lenshunt.evaluation.strata import sets_apart, test_sets
+
+#: Logits before and after calibration.
+STAGES = {"before": "logit", "after": "logit_calibrated"}
 
 
 def calibrate(*, predictions: str, out: str, parameters: str, method: Method = "logit") -> None:
     """Fit a calibration on `val_calibrate` and write the predictions with it.
 
     out : the table with columns logit_calibrated and probability
-    parameters : JSON with method, a, b, prior, n, note and, on the test split (whole, and per
-    survey), n, ece, ece_debiased, brier, log_loss before and after
+    parameters : JSON with method, a, b, prior, n, note and, under `test`, what
+    `tested_calibration` finds on every test set
     """
     table = read_predictions(predictions)
     table, fitted = calibrated_table(table, predictions, method)
@@ -59,25 +66,38 @@ def _with_parameters(table: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.D
 def calibrated_table(
     table: pd.DataFrame, where: str, method: Method
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The calibrated table, and the fit's parameters with its numbers on the test split."""
+    """The calibrated table, and the fit's parameters with its numbers on the test sets."""
     held = labelled_rows(table, "val_calibrate", where)
     fitted = fit_calibration(held["label"].to_numpy(), held["logit"].to_numpy(float), method)
     table = _with_parameters(table, fitted)
-    test = labelled_rows(table, "test", where)
-    fitted["test"] = _before_and_after(test)
-    fitted["surveys"] = {
-        str(name): _before_and_after(rows) for name, rows in test.groupby("survey", sort=True)
-    }
-    if test.empty:
+    fitted["test"] = tested_calibration(labelled_rows(table, "test", where), fitted["prior"])
+    if not fitted["test"]:
         fitted["note"] = "; ".join(n for n in (fitted["note"], "no labelled test objects") if n)
     return table, fitted
 
 
-def _before_and_after(test: pd.DataFrame) -> dict[str, dict]:
-    """Calibration numbers of the raw and of the calibrated logits."""
-    labels = test["label"].to_numpy()
-    columns = {"before": "logit", "after": "logit_calibrated"}
-    return {
-        name: calibration_numbers(labels, test[column].to_numpy(float))
-        for name, column in columns.items()
-    }
+def tested_calibration(test: pd.DataFrame, prior: float) -> dict[str, dict[str, Any]]:
+    """Calibration of every test set (see `sets_apart`) by its name, raw and calibrated.
+
+    test : labelled rows with `logit` and `logit_calibrated`; prior : of `calibration_prior`
+    Each has survey, n_lens, n_nonlens, note, and before, after : `calibration_numbers` at the lens
+    fraction of the set (see `at_own_fraction`), None for a set of one class.
+    """
+    sets, found = test_sets(test), {}
+    for name in sets_apart(sets):
+        rows, labels = sets[name], sets[name]["label"].to_numpy()
+        counts = {"n_lens": int(np.sum(labels == 1)), "n_nonlens": int(np.sum(labels == 0))}
+        reason = one_class_reason(**counts)
+        found[name] = {
+            "survey": ", ".join(sorted(rows["survey"].unique())),
+            **counts,
+            "note": f"undefined: {reason}" if reason else "",
+        }
+        for stage, column in STAGES.items():
+            logits = rows[column].to_numpy(float)
+            found[name][stage] = (
+                None
+                if reason
+                else calibration_numbers(labels, at_own_fraction(labels, logits, prior))
+            )
+    return found

@@ -1,5 +1,6 @@
 """From logits to probabilities: fits on a calibration set, and how good they are."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -23,24 +24,44 @@ def fit_calibration(
 
     labels [n] 0 or 1, logits [n]. `logit`: a x logit + b (balanced training shifts the
     intercept, which a temperature alone cannot undo); `temperature`: b = 0; `isotonic`: a step
-    function. Returns method, a, b, prior (lens fraction of the set, kept for the prevalence
-    shift), n, note, and for isotonic the knots. A set of one class or of fewer than 4 objects
-    gives the identity, prior 0.5 (training draws the classes alike), and says so in the note.
+    function. Returns method, a, b, prior (see `calibration_prior`, kept for the prevalence shift),
+    n, note, and for isotonic the knots. A set of one class or of fewer than 4 objects gives the
+    identity, and says so in the note.
     """
     if method not in METHODS:
         raise ValueError(f"calibration method {method!r}; choose one of {', '.join(METHODS)}")
     labels, logits = np.asarray(labels), np.asarray(logits, dtype=float)
-    n, n_lens = len(labels), int(np.sum(labels == 1))
-    base: dict[str, Any] = {"method": method, "a": 1.0, "b": 0.0, "prior": 0.5, "n": n, "note": ""}
-    if n < MIN_SAMPLES or n_lens in (0, n):
+    n, prior = len(labels), calibration_prior(labels)
+    base: dict[str, Any] = {
+        "method": method,
+        "a": 1.0,
+        "b": 0.0,
+        "prior": prior,
+        "n": n,
+        "note": "",
+    }
+    if not _can_be_fitted(labels):
         reason = f"{n} objects" if n < MIN_SAMPLES else f"{n} objects of one class"
         return base | {"method": "identity", "note": f"not calibrated: {reason} in val_calibrate"}
-    base["prior"] = n_lens / n
     if method == "isotonic":
         return base | _isotonic_knots(labels, logits)
     a, b = _fit_line(labels, logits, with_intercept=method == "logit")
     note = "slope at its lower bound: the score does not order this set" if a == MIN_SLOPE else ""
     return base | {"a": a, "b": b, "note": note}
+
+
+def _can_be_fitted(labels: np.ndarray) -> bool:
+    """Whether a calibration set has enough objects, and both classes."""
+    return len(labels) >= MIN_SAMPLES and len(np.unique(labels)) == 2
+
+
+def calibration_prior(labels: np.ndarray) -> float:
+    """Lens fraction at which calibrated logits are probabilities, from val_calibrate's labels [n].
+
+    0.5 where that set cannot be fitted to: logits are as trained, and training draws the classes
+    alike.
+    """
+    return float(np.mean(labels == 1)) if _can_be_fitted(labels) else 0.5
 
 
 def _fit_line(labels: np.ndarray, logits: np.ndarray, with_intercept: bool) -> tuple[float, float]:
@@ -90,9 +111,21 @@ def apply_parameters(parameters: Mapping[str, Any], logits: np.ndarray) -> np.nd
 
 
 def equal_mass_bins(probability: np.ndarray, bins: int = BINS) -> list[np.ndarray]:
-    """Indices of the objects in each bin: equally many, in order of probability."""
+    """Indices of the objects in each bin: about equally many, in order of probability.
+
+    Bins end where the probability changes, so that objects of equal probability share a bin
+    whatever their order in the file; many of equal probability make fewer bins.
+    """
+    if not len(probability):
+        return []
     order = np.argsort(probability, kind="stable")
-    return [part for part in np.array_split(order, bins) if len(part)]
+    ordered = probability[order]
+    changes = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
+    wanted = np.cumsum([len(part) for part in np.array_split(order, bins)])[:-1]
+    after = np.searchsorted(changes, wanted)
+    nearer = wanted - changes[after - 1] <= changes[after] - wanted
+    edges = np.unique(np.r_[0, changes[after - nearer], len(order)])
+    return [order[low:high] for low, high in itertools.pairwise(edges)]
 
 
 def expected_calibration_error(
@@ -102,9 +135,9 @@ def expected_calibration_error(
 
     labels [n] 0 or 1, probability [n] 0..1. The plain estimate counts noise as error: a perfect
     forecaster of 300 objects shows about 5 %. Debiased, every bin is relieved of what noise adds
-    to the size of its error on average (`folded_excess`): a perfect forecaster then shows about
-    a quarter of the plain value, and an error well out of the noise stays as it is. Errors no
-    larger than the noise come out low, by 0.6 points of 4 at 2,000 objects, 1.3 of 6 at 300.
+    to the size of its error on average (`size_without_noise`): a perfect forecaster then shows
+    about a quarter of the plain value, and an error well out of the noise stays as it is. Errors
+    no larger than the noise come out low, by 0.6 points of 4 at 2,000 objects, 1.3 of 6 at 300.
     """
     labels, probability = np.asarray(labels, float), np.asarray(probability, float)
     if not len(labels):
@@ -114,23 +147,23 @@ def expected_calibration_error(
         p = probability[part]
         error = abs(float(np.mean(p - labels[part])))
         if debiased:
-            sigma = float(np.sqrt(np.sum(p * (1 - p)))) / len(part)
-            # The square of a noisy error is too large by sigma^2.
-            error -= folded_excess(np.sqrt(max(0.0, error**2 - sigma**2)), sigma)
+            sigma = np.sqrt(np.sum(p * (1 - p))) / len(part)
+            error = float(size_without_noise(np.asarray(error), sigma))
         total += error * len(part) / len(labels)
     return max(0.0, total)
 
 
-def folded_excess(mean: float, sigma: float) -> float:
-    """E|x| - mean of a normal x (mean >= 0): by how much noise lengthens an absolute value.
+def size_without_noise(error: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Size of errors without what noise of `sigma` adds to it on average; may fall below zero.
 
-    Folded normal distribution; Leone, Nelson & Nottingham 1961, Technometrics 3, 543.
+    error : absolute values. The mean of the folded normal distribution is taken off, less that of
+    the error itself; Leone, Nelson & Nottingham 1961, Technometrics 3, 543.
     """
-    if sigma == 0:
-        return 0.0
-    z = mean / sigma
+    # The square of a noisy error is too large by sigma^2.
+    mean = np.sqrt(np.maximum(error**2 - sigma**2, 0.0))
+    z = mean / np.where(sigma > 0, sigma, np.inf)
     peak = sigma * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2)
-    return float(peak - 2 * mean * ndtr(-z))
+    return error - np.where(sigma > 0, peak - 2 * mean * ndtr(-z), 0.0)
 
 
 def calibration_numbers(labels: np.ndarray, logits: np.ndarray) -> dict[str, float | int | None]:

@@ -18,7 +18,13 @@ from lenshunt.evaluation.differences import (
     resolved_rate,
     seeds_and_samples,
 )
-from lenshunt.evaluation.paired import PARTIAL_FPR, QUANTITIES, Run, paired_bootstrap
+from lenshunt.evaluation.paired import (
+    PARTIAL_FPR,
+    QUANTITIES,
+    Run,
+    paired_bootstrap,
+    system_counts,
+)
 from lenshunt.evaluation.predictions import write_text
 from lenshunt.evaluation.report import part_seed, tex_text
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
@@ -210,7 +216,7 @@ def _measured(test: ScoredTest, runs: set[Run], bootstraps: int, seed: int) -> _
     lens, systems = test.lens, test.rows["system_id"].to_numpy(str)
     n_lens, n_nonlens = int(lens.sum()), int((~lens).sum())
     reason = one_class_reason(n_lens, n_nonlens)
-    lens_systems, nonlens_systems = (len(np.unique(systems[rows])) for rows in (lens, ~lens))
+    lens_systems, nonlens_systems = system_counts(lens, systems)
     rate = resolved_rate(nonlens_systems)
     counts = (n_lens, n_nonlens, lens_systems, nonlens_systems, rate, reason)
     if reason:

@@ -75,6 +75,11 @@ def ranking_quantities(ranking: Ranking, weights: np.ndarray, rate: float) -> np
     return np.stack([mcclish, tpr, 1 - wrong / (2 * n_lens * n_nonlens)], axis=1)
 
 
+def system_counts(labels: np.ndarray, systems: np.ndarray) -> tuple[int, int]:
+    """Number of systems [n] that have a lens, and that have a non-lens; labels bool [n]."""
+    return len(np.unique(systems[labels])), len(np.unique(systems[~labels]))
+
+
 class SystemDraws:
     """Bootstrap over systems: a lens and its own host, or views of one object, come together.
 

@@ -128,6 +128,7 @@ def set_metrics(test: pd.DataFrame, bootstraps: int, seed: int) -> pd.DataFrame:
     score = "logit_calibrated" if "logit_calibrated" in test else "logit"
     labels, scores = test["label"].to_numpy(), test[score].to_numpy(float)
     ids = test["sample_id"].to_numpy()
+    systems = pd.factorize(test["system_id"])[0]
     parts = []
     for stratum in strata(test):
         if test["label"].nunique() < 2 and stratum.name != "all":
@@ -139,9 +140,10 @@ def set_metrics(test: pd.DataFrame, bootstraps: int, seed: int) -> pd.DataFrame:
             bootstraps=bootstraps,
             seed=part_seed(seed, stratum.name),
             sample_ids=ids[rows],
+            systems=systems[rows],
         )
         if stratum.name == "all" or stratum.name.startswith("flux_ratio="):
-            part = pd.concat([part, fnr_metrics(labels[rows], scores[rows])], ignore_index=True)
+            part = pd.concat([part, fnr_metrics(part)], ignore_index=True)
         part["stratum"] = stratum.name
         notes = [[note, stratum.note] for note in part["note"]]
         part["note"] = ["; ".join(n for n in pair if n) for pair in notes]
@@ -185,10 +187,17 @@ def _latex_cell(row: pd.Series) -> str:
     """Value with its interval, if it has one; the word of the note where there is no value."""
     if np.isnan(row["value"]):
         return str(row["note"]).split(":")[0]
-    if np.isnan(row["low"]):
-        return f"${row['value']:.3f}$"
-    up, down = max(0.0, row["high"] - row["value"]), max(0.0, row["value"] - row["low"])
-    return f"${row['value']:.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$"
+    return latex_interval(row["value"], row["low"], row["high"])
+
+
+def latex_interval(value: float, low: float, high: float) -> str:
+    """A value with its interval, if it has one; two dashes where there is no value."""
+    if np.isnan(value):
+        return "--"
+    if np.isnan(low):
+        return f"${value:.3f}$"
+    up, down = max(0.0, high - value), max(0.0, value - low)
+    return f"${value:.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$"
 
 
 def tex_text(text: object) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import FUSED_LABEL
+from lenshunt.evaluation.calibration import calibration_prior
 from lenshunt.evaluation.ensembles import FUSED
 from lenshunt.evaluation.paired import Run
 from lenshunt.evaluation.predictions import check_finite, labelled_rows, read_predictions
@@ -19,7 +20,7 @@ class ScoredTest:
 
     rows : its metadata, n rows; scores, logits : [n] by model and seed, what metrics are taken of
     (calibrated where it is) and before calibration; note : what was left out; priors : lens
-    fraction at which each was calibrated, NaN where its table has no val_calibrate
+    fraction at which each was calibrated
     """
 
     rows: pd.DataFrame
@@ -56,7 +57,8 @@ def read_scored_tests(predictions: Mapping[str, str]) -> dict[str, ScoredTest]:
         check_finite(_scores(rows), rows["sample_id"].to_numpy(), "score", path)
         tests[run] = rows.set_index("sample_id", drop=False)
         paths[run] = path
-        priors[run] = float((labelled_rows(table, "val_calibrate", path)["label"] == 1).mean())
+        held = labelled_rows(table, "val_calibrate", path)
+        priors[run] = calibration_prior(held["label"].to_numpy())
     return _common_tests(tests, paths, priors)
 
 

@@ -1,6 +1,6 @@
 """Strata of a test set: by flux ratio, Einstein radius, arc S/N, magnitude, redshift, source."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +114,16 @@ def _by_survey_and_source(table: pd.DataFrame, lens: np.ndarray) -> Iterator[Str
             partners = np.isin(survey, survey[own]) & (lens != lens[own][0])
             own = own | partners
         yield Stratum(f"label_source={name}", own, note)
+
+
+def sets_apart(names: Iterable[str]) -> list[str]:
+    """Test sets to look at one by one: not the whole, nor one-class sets that are joined.
+
+    names : of `test_sets`. The whole is a mixture of lens fractions that nothing was sampled from.
+    """
+    found = [name for name in dict.fromkeys(names) if name != POOLED]
+    joined = {part for name in found if " + " in name for part in name.split(" + ")}
+    return [name for name in found if name not in joined]
 
 
 def test_sets(test: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""The study table: one row per model and test set, seeds averaged, with their scatter."""
+"""The study table: per model and test set means over seeds, intervals, and the seeds' range."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -6,15 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from lenshunt.config import FUSED_LABEL
-from lenshunt.evaluation.calibration import calibration_numbers
+from lenshunt.evaluation.calibrate import STAGES
+from lenshunt.evaluation.calibration import expected_calibration_error
 from lenshunt.evaluation.ensembles import FUSED, partial_auc
 from lenshunt.evaluation.paired import Run
 from lenshunt.evaluation.predictions import write_text
-from lenshunt.evaluation.prevalence import prevalence_shift
-from lenshunt.evaluation.report import tex_text
+from lenshunt.evaluation.report import latex_interval, part_seed, tex_text
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
+from lenshunt.evaluation.strata import sets_apart
+from lenshunt.evaluation.study_intervals import (
+    Bounds,
+    logits_at_own_fraction,
+    study_intervals,
+)
 
 #: Columns that are taken from the long table of metrics: (stratum, metric) there.
 FROM_METRICS = {
@@ -37,8 +44,10 @@ NUMBERS = {
     "ece_before": "ECE before",
     "ece_after": "ECE after",
 }
-#: Columns before the numbers; every number NAME has NAME_min and NAME_max beside it.
+#: Columns before the numbers; every number NAME has those of BESIDE beside it.
 IDENTITY = ("dataset", "model", "seeds", "n_lens", "n_nonlens", "parameters")
+#: 95 % interval over test systems; smallest and largest seed.
+BESIDE = ("_low", "_high", "_seed_min", "_seed_max")
 
 
 def study_table(
@@ -49,28 +58,33 @@ def study_table(
     parameters: str,
     out_csv: str,
     out_tex: str,
+    bootstraps: int,
+    seed: int,
 ) -> None:
-    """Write the study table of an experiment.
+    """Write the study table of an experiment, a row per model and test set.
 
     predictions : Parquet table by label, of every model and seed and of their fusion
     members : models that are fused; mere ablations are not
     metrics_csv : the long table of `evaluate`; parameters : JSON, trainable values by model
-    out_csv : IDENTITY, then each of NUMBERS with the smallest and largest of its seeds
-    Test sets of one class are left out: all their numbers are undefined, for the reasons that
-    the table of metrics gives. ECE is the debiased one, on the test set of the row, whose lens
-    fraction is taken as known: logits are moved to it from that of val_calibrate.
+    out_csv : IDENTITY, then each of NUMBERS as mean of the seeds, with BESIDE. Intervals are over
+    test systems, of these very trainings: of what `evaluate` gives, the mean over the seeds of
+    its bounds, else as `study_intervals` finds them.
+    Test sets are taken apart (see `sets_apart`); those of one class are left out: all their
+    numbers are undefined, for the reasons that the table of metrics gives. ECE is the debiased
+    one at the lens fraction of the test set, see `at_own_fraction`.
     Raises ValueError as `read_scored_tests`, and where the metrics are of other objects.
     """
     metrics = pd.read_csv(metrics_csv)
     counts: dict[str, int] = json.loads(Path(parameters).read_text())
-    rows = [
-        row
-        for dataset, test in read_scored_tests(predictions).items()
-        if test.rows["label"].nunique() == 2
-        for row in _rows(dataset, test, members, metrics, counts)
-    ]
-    spread = [f"{name}{end}" for name in NUMBERS for end in ("", "_min", "_max")]
-    table = pd.DataFrame(rows, columns=[*IDENTITY, *spread])
+    tests = read_scored_tests(predictions)
+    rows = []
+    for dataset in sets_apart(tests):
+        test = tests[dataset]
+        if test.rows["label"].nunique() == 2:
+            bounds = study_intervals(test, bootstraps, part_seed(seed, dataset))
+            rows += _rows(dataset, test, members, metrics, counts, bounds)
+    numbers = [f"{name}{end}" for name in NUMBERS for end in ("", *BESIDE)]
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *numbers])
     write_text(table.to_csv(index=False, float_format="%.10g"), out_csv)
     write_text(study_latex(table), out_tex)
 
@@ -81,30 +95,60 @@ def _rows(
     members: Collection[str],
     metrics: pd.DataFrame,
     counts: Mapping[str, int],
+    bounds: Mapping[str, Bounds],
 ) -> list[dict[str, object]]:
-    """One row per model of one test set."""
+    """One row per model of one test set; bounds : of `study_intervals`."""
     runs = list(test.scores)
     # The fusion works with all its members, each seed of them a network of its own.
     sizes = dict(counts) | {FUSED_LABEL: sum(counts[m] for m, _ in runs if m in members)}
+    logits = logits_at_own_fraction(test)
     rows = []
     for model in dict.fromkeys(m for m, _ in runs):
         seeds = [run for run in runs if run[0] == model]
         row: dict[str, object] = {"dataset": dataset, "model": model, "seeds": len(seeds)}
         row |= {"n_lens": int(test.lens.sum()), "n_nonlens": int((~test.lens).sum())}
         row["parameters"] = sizes[model]
-        numbers = pd.DataFrame([_numbers(dataset, test, run, metrics) for run in seeds])
+        numbers = pd.DataFrame([_numbers(dataset, test, run, metrics, logits) for run in seeds])
         for name in NUMBERS:
-            values = numbers[name]
-            row |= {name: values.mean(skipna=False), f"{name}_min": values.min()}
-            row[f"{name}_max"] = values.max()
+            values, value = numbers[name], numbers[name].mean(skipna=False)
+            low, high = bounds[model].get(name) or (
+                numbers[f"{name}{end}"].mean(skipna=False) for end in ("_low", "_high")
+            )
+            # Percentiles of resamples need not enclose the value of the whole set.
+            beside = (min(low, value), max(high, value), values.min(), values.max())
+            row |= {name: value} | dict(zip((f"{name}{e}" for e in BESIDE), beside, strict=True))
         rows.append(row)
     return rows
 
 
 def _numbers(
-    dataset: str, test: ScoredTest, run: Run, metrics: pd.DataFrame
-) -> dict[str, float | None]:
-    """NUMBERS of one model and seed on one test set; NaN where one is not resolved."""
+    dataset: str,
+    test: ScoredTest,
+    run: Run,
+    metrics: pd.DataFrame,
+    logits: Mapping[tuple[str, Run], np.ndarray],
+) -> dict[str, float]:
+    """NUMBERS of one model and seed on one test set, those of `evaluate` with their bounds.
+
+    logits : of `logits_at_own_fraction`. NaN where a number is not resolved.
+    """
+    own = _own_metrics(dataset, test, run, metrics)
+    found = {}
+    for name, key in FROM_METRICS.items():
+        # A set without a known flux ratio has the low bin all the same, without a value.
+        for end, column in (("", "value"), ("_low", "low"), ("_high", "high")):
+            found[f"{name}{end}"] = float(own[column][key])
+    labels = test.rows["label"].to_numpy()
+    area = partial_auc(labels, test.scores[run])
+    found["partial_auc"] = float("nan") if area is None else area
+    for stage in STAGES:
+        probability = expit(logits[stage, run])
+        found[f"ece_{stage}"] = expected_calibration_error(labels, probability, debiased=True)
+    return found
+
+
+def _own_metrics(dataset: str, test: ScoredTest, run: Run, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Metrics of one model and seed on one test set by (stratum, metric), its objects checked."""
     model = FUSED if run[0] == FUSED_LABEL else run[0]
     own = metrics[
         (metrics["dataset"] == dataset) & (metrics["model"] == model) & (metrics["seed"] == run[1])
@@ -119,20 +163,14 @@ def _numbers(
             f"{counted[1]} non-lenses, but all tables have {common[0]} and {common[1]} in common; "
             "predict with all models on the same data sets, and make the metrics again"
         )
-    # A set without a known flux ratio has the low bin all the same, without a value.
-    known = own["value"]
-    found: dict[str, float | None] = {n: float(known[key]) for n, key in FROM_METRICS.items()}
-    labels = test.rows["label"].to_numpy()
-    found["partial_auc"] = partial_auc(labels, test.scores[run])
-    prior, prevalence = test.priors[run], float(test.lens.mean())
-    for when, values in (("before", test.logits[run]), ("after", test.scores[run])):
-        there = prevalence_shift(values, prior, prevalence) if 0 < prior < 1 else values
-        found[f"ece_{when}"] = calibration_numbers(labels, there)["ece_debiased"]
-    return found
+    return own
 
 
 def study_latex(table: pd.DataFrame) -> str:
-    """LaTeX (booktabs) table: mean of the seeds, below and above it their smallest and largest."""
+    """LaTeX (booktabs) table: per model a line of means with 95 % intervals over test systems.
+
+    Where there are several seeds, a second line with the smallest and the largest of them.
+    """
     names = ["Test set", "Model", "Seeds", r"$N_{\rm lens}$", r"$N_{\rm nonlens}$"]
     lines = [
         r"\begin{tabular}{ll" + "r" * (len(IDENTITY) - 2 + len(NUMBERS)) + "}",
@@ -143,14 +181,16 @@ def study_latex(table: pd.DataFrame) -> str:
     for _, row in table.iterrows():
         counts = [str(row[name]) for name in IDENTITY[2:5]]
         size = f"{row['parameters'] / 1e6:.2f}\\,M"
-        cells = [_cell(*(row[f"{n}{end}"] for end in ("", "_min", "_max"))) for n in NUMBERS]
+        cells = [latex_interval(*(row[f"{n}{end}"] for end in ("", *BESIDE[:2]))) for n in NUMBERS]
         named = [tex_text(row["dataset"]), tex_text(row["model"])]
         lines.append(" & ".join([*named, *counts, size, *cells]) + r" \\")
+        if row["seeds"] > 1:
+            ranges = [_seed_range(*(row[f"{n}{end}"] for end in BESIDE[2:])) for n in NUMBERS]
+            empty = [""] * (len(IDENTITY) - 2)
+            lines.append(" & ".join(["", r"\quad seeds from, to", *empty, *ranges]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def _cell(value: float, low: float, high: float) -> str:
-    """A mean with the range of its seeds; two dashes where it is not resolved."""
-    if np.isnan(value):
-        return "--"
-    return f"${value:.3f}$" if low == high else f"${value:.3f}_{{{low:.3f}}}^{{{high:.3f}}}$"
+def _seed_range(low: float, high: float) -> str:
+    """Smallest and largest seed; two dashes where the number is not resolved."""
+    return "--" if np.isnan(low) else f"{low:.3f}, {high:.3f}"

@@ -5,8 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.figures.roc import undefined
-from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
+from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save, undefined
 
 #: Panels from left to right, with the names of their axes.
 PANELS = {

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from lenshunt.config import FUSED_LABEL
 from lenshunt.figures.flux_ratio import draw_fnr
 from lenshunt.figures.gallery import draw_gallery
+from lenshunt.figures.purity import draw_purity
 from lenshunt.figures.reliability import draw_reliability
 from lenshunt.figures.roc import draw_roc
 
@@ -19,14 +21,15 @@ def draw_evaluation(
 ) -> None:
     """Draw the figure `what` of one experiment.
 
-    what : roc, reliability, flux_ratio, false_positives or missed_lenses
-    predictions : calibrated table by the model's label; the galleries show the one called fused
+    what : roc, reliability, flux_ratio, purity, false_positives or missed_lenses
+    predictions : calibrated table by the model's label; purity and the galleries show the one
+    called fused
     cutouts : (TIFF, metadata) of every chunk of the evaluated data sets
     """
 
     def gallery(kind: str) -> None:
         draw_gallery(
-            predictions=predictions["fused"],
+            predictions=predictions[FUSED_LABEL],
             cutouts=list(cutouts),
             title=title,
             kind=kind,  # type: ignore[arg-type]
@@ -34,9 +37,10 @@ def draw_evaluation(
         )
 
     figures: dict[str, Callable[[], None]] = {
-        "roc": lambda: draw_roc(predictions=dict(predictions), out=out),
-        "reliability": lambda: draw_reliability(calibrated=dict(predictions), out=out),
+        "roc": lambda: draw_roc(predictions=predictions, out=out),
+        "reliability": lambda: draw_reliability(calibrated=predictions, out=out),
         "flux_ratio": lambda: draw_fnr(metrics_csv=metrics_csv, out=out),
+        "purity": lambda: draw_purity(predictions=predictions, label=FUSED_LABEL, out=out),
         "false_positives": lambda: gallery("false_positives"),
         "missed_lenses": lambda: gallery("missed_lenses"),
     }

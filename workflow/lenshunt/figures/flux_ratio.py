@@ -1,82 +1,75 @@
 """False-negative rate against the lensed fraction of the flux: are faint arcs missed?"""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.evaluation import FUSED, POOLED
-from lenshunt.figures.roc import line_style, undefined
-from lenshunt.figures.style import PAGE_INCHES, paper_style, save
+from lenshunt.evaluation import FUSED, sets_apart
+from lenshunt.figures.series import models_of, panel_blocks
+from lenshunt.figures.style import paper_style, save, undefined
 
 BINS = {"low": "< 0.1", "medium": "0.1-0.3", "high": "> 0.3"}
 #: Largest false-negative rate wanted in the low bin.
 TARGET = 0.3
 METRICS = {"fnr_at_fpr_0.1": "full", "fnr_at_fpr_1e-3": "none"}
+#: Part of a bin's width over which its points are spread.
+SPREAD = 0.76
 
 
 def draw_fnr(*, metrics_csv: str, out: str) -> None:
+    """Write `fnr_figure` as PDF and PNG."""
+    with paper_style():
+        save(fnr_figure(metrics_csv), out)
+
+
+def fnr_figure(metrics_csv: str) -> Figure:
     """Lenses missed per flux-ratio bin at FPR <= 0.1 (filled) and 1e-3 (open, where resolved).
 
-    metrics_csv : the long table of `evaluate`; bars are its 95 % intervals
+    metrics_csv : the long table of `evaluate`; bars are its 95 % intervals. Seeds of a model look
+    alike, side by side.
     """
     metrics = pd.read_csv(metrics_csv, keep_default_na=True)
     strata = [f"flux_ratio={name}" for name in BINS]
     metrics = metrics[metrics["stratum"].isin(strata) & metrics["metric"].isin(list(METRICS))]
     # All methods of a fusion are in the table; the chosen one stands for them here.
     metrics = metrics[~metrics["model"].astype(str).str.startswith(f"{FUSED}:")]
-    labels = list(dict.fromkeys(metrics["label"]))
     # Data sets whose lenses have no known flux ratio would be empty panels.
     known = metrics.groupby("dataset", sort=False)["value"].transform(lambda v: v.notna().any())
-    names = list(dict.fromkeys(metrics.loc[known, "dataset"])) if len(metrics) else []
-    with paper_style():
-        columns = min(3, max(1, len(names)))
-        rows = -(-max(1, len(names)) // columns)
-        figure = Figure(figsize=(PAGE_INCHES * max(columns, 1.6) / 3, 2.4 * rows + 0.4))
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for axis, name in zip(axes.flat, names, strict=False):
-            _panel(axis, name, metrics[metrics["dataset"] == name], labels)
-        for axis in list(axes.flat)[max(1, len(names)) :]:
-            axis.set_axis_off()
+    names = sets_apart(metrics.loc[known, "dataset"]) if len(metrics) else []
+    models = models_of(metrics["label"])
+    models = {model: list(dict.fromkeys(labels)) for model, labels in models.items()}
+    figure, blocks = panel_blocks(list(models), len(names), legend=("color", "marker"))
+    for block in blocks:
+        looks = {label: look for model, look in block.looks.items() for label in models[model]}
+        for axis, name in zip(block.axes, names, strict=False):
+            _panel(axis, metrics[metrics["dataset"] == name], looks)
+            axis.set_title(name)
         if not names:
-            undefined(axes[0, 0], "no test lens with a known\nflux ratio and a non-lens beside it")
-        axis = axes[0, 0]
-        handles = [
-            axis.plot([], [], marker="o", ms=3, label=label, **line_style(position))[0]
-            for position, label in enumerate(labels)
-        ]
-        if names:
-            figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
-        save(figure, out)
+            undefined(
+                block.axes[0], "no test lens with a known\nflux ratio and a non-lens beside it"
+            )
+    return figure
 
 
-def _panel(axis: Axes, name: str, metrics: pd.DataFrame, labels: list[str]) -> None:
-    """Points of all models on one data set, side by side within each bin."""
-    width = 0.6 / max(1, len(labels) - 1)
-    for position, label in enumerate(labels):
-        shift = (position - (len(labels) - 1) / 2) * min(width, 0.15)
+def _panel(axis: Axes, metrics: pd.DataFrame, looks: Mapping[str, dict[str, Any]]) -> None:
+    """Points of some models on one test set, side by side within each bin."""
+    shifts = np.linspace(-SPREAD / 2, SPREAD / 2, len(looks)) if len(looks) > 1 else [0.0]
+    for shift, (label, look) in zip(shifts, looks.items(), strict=True):
         for metric, fill in METRICS.items():
             rows = metrics[(metrics["label"] == label) & (metrics["metric"] == metric)]
             rows = rows.set_index("stratum").reindex([f"flux_ratio={b}" for b in BINS])
             value = rows["value"].to_numpy(float)
             bars = np.maximum([value - rows["low"], rows["high"] - value], 0)
-            axis.errorbar(
-                np.arange(len(BINS)) + shift,
-                value,
-                bars,
-                fmt="o",
-                ms=3.5,
-                lw=0.8,
-                fillstyle=fill,
-                color=line_style(position)["color"],
-            )
+            places = np.arange(len(BINS)) + shift
+            style = {"color": look["color"], "marker": look["marker"], "fillstyle": fill}
+            axis.errorbar(places, value, bars, ls="", ms=3, lw=0.6, mew=0.7, **style)
     counts = metrics.groupby("stratum")["n_lens"].first()
     ticks = [f"{text}\n({int(counts.get(f'flux_ratio={b}', 0))})" for b, text in BINS.items()]
     axis.axhline(TARGET, color="0.6", lw=0.8, ls="--", zorder=0)
     axis.set_xticks(range(len(BINS)), ticks)
-    axis.set(
-        ylim=(-0.03, 1.03),
-        xlim=(-0.5, len(BINS) - 0.5),
-        title="all data sets" if name == POOLED else name,
-    )
+    axis.set(ylim=(-0.03, 1.03), xlim=(-0.5, len(BINS) - 0.5))
     axis.set(xlabel="lensed / total flux (lenses)", ylabel="false-negative rate")

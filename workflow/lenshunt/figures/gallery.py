@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenshunt.evaluation import labelled_rows, read_predictions
-from lenshunt.figures.roc import undefined
-from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
+from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save, undefined
 from lenshunt.images import read_cutouts
 from lenshunt.records import SLOTS, read_metadata
 

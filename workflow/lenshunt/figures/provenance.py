@@ -3,8 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lenshunt.figures.roc import undefined
-from lenshunt.figures.style import COLOURS, COLUMN_INCHES, paper_style, save
+from lenshunt.figures.style import COLOURS, COLUMN_INCHES, paper_style, save, undefined
 from lenshunt.records import read_metadata
 
 LABELS = {1: ("lens", COLOURS[1]), 0: ("non-lens", COLOURS[0]), -1: ("no label", "0.6")}

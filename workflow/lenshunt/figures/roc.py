@@ -1,5 +1,7 @@
-"""ROC curves with the low false-positive end on a logarithmic axis, one panel per data set."""
+"""ROC curves with the low false-positive end on a logarithmic axis, one panel per test set."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,96 +9,91 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.evaluation import POOLED, labelled_rows, read_predictions, roc_points, test_sets
-from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
+from lenshunt.evaluation import labelled_rows, read_predictions, roc_points, sets_apart, test_sets
+from lenshunt.figures.series import models_of, panel_blocks
+from lenshunt.figures.style import paper_style, save, undefined
 
-LINES = ("-", "--", ":", "-.")
+
+@dataclass(frozen=True)
+class Curve:
+    """ROC of one score on one test set: fpr, tpr [g]; empty where a class is missing."""
+
+    fpr: np.ndarray
+    tpr: np.ndarray
+    n_lens: int
+    n_nonlens: int
+
+    @property
+    def left(self) -> float:
+        """FPR of half a false positive: there the curve's height is its TPR before the first."""
+        return 0.5 / self.n_nonlens
 
 
-def draw_roc(*, predictions: dict[str, str], out: str) -> None:
+def draw_roc(*, predictions: Mapping[str, str], out: str) -> None:
+    """Write `roc_figure` as PDF and PNG."""
+    with paper_style():
+        save(roc_figure(predictions), out)
+
+
+def roc_figure(predictions: Mapping[str, str]) -> Figure:
     """ROC of every model on the test split of every data set.
 
-    predictions : Parquet table by the model's label. The left edge of a panel lies at half a
-    false positive: a curve's height there is TPR0, its TPR before the first false positive.
+    predictions : Parquet table by label; all seeds of a model look alike. The left edge of a panel
+    lies at half a false positive: a curve's height there is TPR0, its TPR before the first.
     Data sets of one class are joined within a survey; one that cannot be joined shows the word
     "undefined" and the reason.
     """
-    tests = {
-        label: test_sets(labelled_rows(read_predictions(path), "test", path))
-        for label, path in predictions.items()
-    }
-    names = panel_names(list(tests.values()))
-    with paper_style():
-        columns = min(3, max(1, len(names)))
-        rows = -(-max(1, len(names)) // columns)
-        figure = Figure(figsize=(PAGE_INCHES * max(columns, 1.6) / 3, 2.5 * rows + 0.4))
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for axis, name in zip(axes.flat, names, strict=False):
-            _panel(axis, name, tests)
-        for axis in list(axes.flat)[max(1, len(names)) :]:
-            axis.set_axis_off()
+    curves = {label: _curves(path) for label, path in predictions.items()}
+    names = sets_apart(name for sets in curves.values() for name in sets)
+    models = models_of(curves)
+    figure, blocks = panel_blocks(list(models), len(names), legend=("color", "linestyle"))
+    for block in blocks:
+        looks = {label: look for model, look in block.looks.items() for label in models[model]}
+        for axis, name in zip(block.axes, names, strict=False):
+            own = {label: curves[label][name] for label in looks if name in curves[label]}
+            _panel(axis, name, own, looks)
         if not names:
-            undefined(axes[0, 0], "no labelled test objects")
-        _legend(figure, list(tests))
-        save(figure, out)
+            undefined(block.axes[0], "no labelled test objects")
+    return figure
 
 
-def panel_names(tests: list[dict[str, pd.DataFrame]]) -> list[str]:
-    """Sets to draw: all but the pooled one and the one-class sets that are part of another."""
-    names = list(dict.fromkeys(n for sets in tests for n in sets if n != POOLED))
-    joined = {part for name in names if " + " in name for part in name.split(" + ")}
-    return [name for name in names if name not in joined]
-
-
-def line_style(position: int) -> dict[str, Any]:
-    """Colour and line of the model at `position`; colours repeat with another line."""
+def _curves(path: str) -> dict[str, Curve]:
+    """ROC of one table on each of its test sets."""
     return {
-        "color": COLOURS[position % len(COLOURS)],
-        "linestyle": LINES[position // len(COLOURS) % len(LINES)],
+        name: _curve(rows)
+        for name, rows in test_sets(labelled_rows(read_predictions(path), "test", path)).items()
     }
 
 
-def undefined(axis: Axes, reason: str) -> None:
-    """Say in the middle of an empty panel why there is nothing to draw."""
-    axis.text(0.5, 0.5, f"undefined:\n{reason}", ha="center", va="center", transform=axis.transAxes)
-    axis.set_xticks([])
-    axis.set_yticks([])
+def _curve(rows: pd.DataFrame) -> Curve:
+    labels = rows["label"].to_numpy()
+    counts = int(np.sum(labels == 1)), int(np.sum(labels == 0))
+    if not all(counts):
+        return Curve(np.empty(0), np.empty(0), *counts)
+    score = "logit_calibrated" if "logit_calibrated" in rows else "logit"
+    return Curve(*roc_points(labels, rows[score].to_numpy(float)), *counts)
 
 
-def _panel(axis: Axes, name: str, tests: dict[str, dict[str, pd.DataFrame]]) -> None:
-    """Curves of all models on one data set."""
-    lowest, drawn, counts = 1.0, False, (0, 0)
-    for position, sets in enumerate(tests.values()):
-        if name not in sets:
-            continue
-        rows = sets[name]
-        labels = rows["label"].to_numpy()
-        counts = max(counts, (int(np.sum(labels == 1)), int(np.sum(labels == 0))))
-        if len(np.unique(labels)) < 2:
-            continue
-        score = "logit_calibrated" if "logit_calibrated" in rows else "logit"
-        fpr, tpr = roc_points(labels, rows[score].to_numpy(float))
-        left = 0.5 / np.sum(labels == 0)
-        lowest, drawn = min(lowest, left), True
+def _panel(
+    axis: Axes, name: str, curves: Mapping[str, Curve], looks: Mapping[str, dict[str, Any]]
+) -> None:
+    """Curves of some models on one test set, by label."""
+    n_lens, n_nonlens = max((curve.n_lens, curve.n_nonlens) for curve in curves.values())
+    axis.set_title(f"{name}\n{n_lens} lenses, {n_nonlens} non-lenses")
+    drawn = {label: curve for label, curve in curves.items() if len(curve.fpr)}
+    if not drawn:
+        missing = "non-lens" if n_lens else "lens"
+        undefined(axis, f"no {missing} among {n_lens + n_nonlens} objects")
+        return
+    for position, (label, curve) in enumerate(drawn.items()):
+        look = {key: looks[label][key] for key in ("color", "linestyle")}
         # Between two thresholds nothing is reached but the lower one's TPR: steps, not slopes.
         # Later lines are thinner: two models of one and the same curve are both seen.
-        width = min(2.4, 0.9 + 0.6 * (len(tests) - 1 - position))
-        axis.step(np.maximum(fpr, left), tpr, where="post", lw=width, **line_style(position))
-    axis.set_title(f"{name}\n{counts[0]} lenses, {counts[1]} non-lenses")
-    if not drawn:
-        missing = "non-lens" if counts[0] else "lens"
-        undefined(axis, f"no {missing} among {sum(counts)} objects")
-        return
+        width = 0.7 + 0.8 * (len(drawn) - 1 - position) / max(1, len(drawn) - 1)
+        axis.step(np.maximum(curve.fpr, curve.left), curve.tpr, where="post", lw=width, **look)
+    lowest = min(curve.left for curve in drawn.values())
     chance = np.geomspace(lowest, 1, 100)
     axis.plot(chance, chance, color="0.7", lw=0.8, zorder=0)
     axis.axvline(0.1, color="0.7", lw=0.6, ls=":", zorder=0)
     axis.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.02))
     axis.set(xlabel="false-positive rate", ylabel="true-positive rate")
-
-
-def _legend(figure: Figure, labels: list[str]) -> None:
-    """One legend for all panels, below them."""
-    axis = figure.axes[0]
-    handles = [axis.plot([], [], label=label, **line_style(i))[0] for i, label in enumerate(labels)]
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))

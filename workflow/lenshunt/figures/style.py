@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 #: Okabe & Ito (2008) palette, distinguishable with any colour vision.
@@ -45,3 +46,10 @@ def save(figure: Figure, pdf: Path | str) -> None:
     # No creation date: the same figure is the same file.
     figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})
     figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+
+
+def undefined(axis: Axes, reason: str) -> None:
+    """Say in the middle of an empty panel why there is nothing to draw."""
+    axis.text(0.5, 0.5, f"undefined:\n{reason}", ha="center", va="center", transform=axis.transAxes)
+    axis.set_xticks([])
+    axis.set_yticks([])

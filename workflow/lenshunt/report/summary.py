@@ -7,7 +7,7 @@ import markdown
 import pandas as pd
 
 from lenshunt.provenance import pipeline_commit
-from lenshunt.report import tables
+from lenshunt.report import scores, tables
 from lenshunt.report.ablations import comparisons_table
 
 PAGE = """<!doctype html>
@@ -21,13 +21,28 @@ th {{ background: #f3f3f3; }}
 {body}
 </body></html>
 """
+#: Reads the data of the Lens Finding Challenge 1, whose published scores are shown beside ours.
+CHALLENGE_READER = "bologna"
 METRICS_NOTE = (
     "TPR0 is the recall before the first false positive; TPR10 with fewer than ten false "
     "positives, a count, so it depends on the number of non-lenses beside it. Square brackets: "
-    "95 % intervals (bootstrap for areas, none where a class has fewer than ten objects or "
-    "all resamples agree; Wilson for the rest). "
+    "95 % intervals, with systems of several objects resampled as one: stratified bootstrap for "
+    "areas (none where a class has fewer than ten systems or all resamples agree); Wilson, at a "
+    "fixed threshold, for TPRs; for the TPR at FPR 0.1, and the FNR that it leaves, the wider of "
+    "both where that lets ten false positives pass. The test set `all` takes all data sets "
+    "together, whatever their lens fractions. "
     "*Not resolved*: too few non-lenses for that rate. *Undefined*: one class only. *Not fitted*: "
     "too few objects to fit that way of fusing the models."
+)
+CALIBRATION_NOTE = (
+    "Fitted on val_calibrate, tested on each test set apart. ECE and Brier score are of the "
+    "probabilities at the lens fraction of the test set, which is taken as known, as a search has "
+    "to be told its prevalence: logits are moved there from the lens fraction of val_calibrate, "
+    "before and after alike. Debiased: without what a perfect forecaster would show by chance."
+)
+PUBLISHED_NOTE = (
+    "Entries of the Strong Gravitational Lens Finding Challenge 1 (Metcalf et al. 2019), measured "
+    "on its own 100,000 test objects. **A score on other data is not comparable.**"
 )
 FUSION_NOTE = (
     "Every way of fusing is fitted on val_calibrate, calibrated again on scores of held-out "
@@ -109,15 +124,20 @@ def summary_text(products: Products, seed: int) -> str:
         parts += [markdown_table(tables.pretraining_table(products.pretraining))]
     for name, path in products.metrics.items():
         parts += [f"## Metrics: {name}\n", METRICS_NOTE + "\n"]
-        parts += [markdown_table(tables.metrics_table(path))]
+        parts += [markdown_table(scores.metrics_table(path))]
+        parts += [f"**{warning}**\n" for warning in scores.faint_lens_warnings(path)]
+    if products.metrics and CHALLENGE_READER in products.readers.values():
+        parts += ["## Published scores\n", PUBLISHED_NOTE + "\n"]
+        for variant in ("ground", "space"):
+            parts += [f"### {variant}\n", markdown_table(scores.published_table(variant))]
     for name, path in products.comparisons.items():
         parts += [f"## Ablations: {name}\n", ABLATIONS_NOTE + "\n"]
         parts += [markdown_table(comparisons_table(path))]
     if products.calibrations:
-        parts += ["## Calibration\n"]
-        parts += [markdown_table(tables.calibration_table(products.calibrations))]
+        parts += ["## Calibration\n", CALIBRATION_NOTE + "\n"]
+        parts += [markdown_table(scores.calibration_table(products.calibrations))]
         parts += ["## Fusion\n", FUSION_NOTE + "\n"]
-        parts += [markdown_table(tables.fusion_table(products.calibrations))]
+        parts += [markdown_table(scores.fusion_table(products.calibrations))]
     if products.clusters:
         parts += ["## Clusters\n", markdown_table(tables.cluster_table(products.clusters))]
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Tables of the summary page: each function reads products of a run and gives a DataFrame."""
+"""Tables of data, training and clusters on the summary page: each reads products of a run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,22 +10,6 @@ import pandas as pd
 from astropy.table import Table
 
 from lenshunt.records import SLOTS, read_metadata
-
-#: Metrics of the main table, in its order, with the names of its columns.
-MAIN_METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "tpr_at_0fp": "TPR0",
-    "tpr_at_10fp": "TPR10 (a count)",
-    "tpr_at_fpr_0.1": "TPR at FPR 0.1",
-    "tpr_at_fpr_1e-2": "TPR at FPR 1e-2",
-    "tpr_at_fpr_1e-3": "TPR at FPR 1e-3",
-    "tpr_at_fpr_1e-4": "TPR at FPR 1e-4",
-    "f_beta_0.001": "F_beta",
-}
-
-#: Words of a note that say why a metric has no value; else it is undefined.
-NO_VALUE = ("not resolved", "not fitted")
 
 
 def read_json(path: str) -> Any:
@@ -152,96 +136,23 @@ def pretraining_table(reports: Mapping[str, str]) -> pd.DataFrame:
         row = {
             "backbone": name,
             "test galaxies": learned["n"],
-            "sigma_NMAD": _number(redshift["sigma_nmad"]),
-            "bias": _number(redshift["bias"]),
-            "outliers": _number(redshift["outlier_fraction"]),
+            "sigma_NMAD": number_text(redshift["sigma_nmad"]),
+            "bias": number_text(redshift["bias"]),
+            "outliers": number_text(redshift["outlier_fraction"]),
         }
-        row |= {f"R^2 {value}": _number(r2) for value, r2 in learned["r_squared"].items()}
+        row |= {f"R^2 {value}": number_text(r2) for value, r2 in learned["r_squared"].items()}
         views = learned.get("contrastive", {}).get("projection", {})
         row |= {
-            "retrieval top-1": _number(views.get("retrieval_top1")),
-            "alignment": _number(views.get("alignment")),
-            "uniformity": _number(views.get("uniformity")),
+            "retrieval top-1": number_text(views.get("retrieval_top1")),
+            "alignment": number_text(views.get("alignment")),
+            "uniformity": number_text(views.get("uniformity")),
         }
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def metrics_table(path: str) -> pd.DataFrame:
-    """Main metrics of one experiment, all test objects of each data set, with 95 % intervals."""
-    metrics = pd.read_csv(path)
-    metrics = metrics[(metrics["stratum"] == "all") & metrics["metric"].isin(list(MAIN_METRICS))]
-    rows = []
-    for (dataset, label), part in metrics.groupby(["dataset", "label"], sort=False):
-        row: dict[str, object] = {"test set": dataset, "model": label}
-        row["lenses"], row["non-lenses"] = part["n_lens"].iloc[0], part["n_nonlens"].iloc[0]
-        for _, entry in part.iterrows():
-            row[MAIN_METRICS[entry["metric"]]] = _with_interval(entry)
-        rows.append(row)
-    columns = ["test set", "model", "lenses", "non-lenses", *MAIN_METRICS.values()]
-    return pd.DataFrame(rows, columns=columns).fillna("-")
-
-
-def _with_interval(entry: pd.Series) -> str:
-    if pd.isna(entry["value"]):
-        note = str(entry["note"])
-        return next((word for word in NO_VALUE if word in note), "undefined")
-    if pd.isna(entry["low"]):
-        return f"{entry['value']:.3f}"
-    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
-
-
-def calibration_table(parameters: Mapping[tuple[str, str], str]) -> pd.DataFrame:
-    """Calibration of every model: its fit, and errors on the test split before and after."""
-    rows = []
-    for (experiment, label), path in parameters.items():
-        fitted = read_json(path)
-        row = {
-            "experiment": experiment,
-            "model": label,
-            "fitted on": fitted["n"],
-            "a": _number(fitted["a"]),
-            "b": _number(fitted["b"]),
-        }
-        for when in ("before", "after"):
-            numbers = fitted["test"][when]
-            row[f"ECE {when}"] = _number(numbers["ece"])
-            row[f"debiased ECE {when}"] = _number(numbers["ece_debiased"])
-            row[f"Brier {when}"] = _number(numbers["brier"])
-        row["test objects"] = fitted["test"]["after"]["n"]
-        row["note"] = fitted["note"] or ""
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def fusion_table(parameters: Mapping[tuple[str, str], str]) -> pd.DataFrame:
-    """Ways to fuse the members of every experiment: the validation score that chose, weights.
-
-    parameters : JSON of calibrations by (experiment, label); those of single models are passed by
-    """
-    rows = []
-    for (experiment, _), path in parameters.items():
-        fusion = read_json(path).get("fusion")
-        if fusion is None:
-            continue
-        for method, numbers in fusion["methods"].items():
-            chosen = method == fusion["chosen"]
-            weights = numbers.get("weights", {})
-            rows.append(
-                {
-                    "experiment": experiment,
-                    "method": method,
-                    f"val_select: {fusion['select']['score']}": _number(numbers["val_select"]),
-                    "lenses / non-lenses": "{n_lens} / {n_nonlens}".format(**fusion["select"]),
-                    "members worth": _number(numbers.get("members_effective")),
-                    "weights": ", ".join(f"{name} {w:.2f}" for name, w in weights.items()) or "-",
-                    "taken": f"yes: {fusion['why']}" if chosen else numbers["note"] or "no",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """A number to three digits; a dash where there is none."""
     return "-" if value is None or not np.isfinite(value) else f"{value:.3f}"
 
 
@@ -273,17 +184,19 @@ def cluster_table(numbers: Mapping[str, str]) -> pd.DataFrame:
                 "mass model": label,
                 "images": model["n_images"],
                 "systems": model["n_systems"],
-                "image-plane RMS (arcsec)": _number(model["image_plane_rms_arcsec"]),
+                "image-plane RMS (arcsec)": number_text(model["image_plane_rms_arcsec"]),
             }
             for z_source, curve in model["critical_curves"].items():
-                row[f"theta_E at z={z_source} (arcsec)"] = _number(curve["einstein_radius_arcsec"])
+                row[f"theta_E at z={z_source} (arcsec)"] = number_text(
+                    curve["einstein_radius_arcsec"]
+                )
             found = model["candidates"] or {}
             row["candidates / scanned"] = (
                 f"{found['n_candidates']} / {found['n_scanned']}" if found else "no field scanned"
             )
-            row["median distance (arcsec)"] = _number(found.get("median_distance_main_arcsec"))
-            row["of random subsets"] = _number(found.get("median_distance_main_arcsec_random"))
-            row["p-value"] = _number(found.get("p_value_distance_main_arcsec"))
+            row["median distance (arcsec)"] = number_text(found.get("median_distance_main_arcsec"))
+            row["of random subsets"] = number_text(found.get("median_distance_main_arcsec_random"))
+            row["p-value"] = number_text(found.get("p_value_distance_main_arcsec"))
             row["images recovered"] = found.get("n_images_recovered", "-")
             rows.append(row)
     return pd.DataFrame(rows)
