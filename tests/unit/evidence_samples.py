@@ -1,13 +1,21 @@
-"""Small networks and toy test sets for the tests of the evidence."""
+"""Small networks, toy test sets and checkpoints of them for the tests of the evidence."""
+
+import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from test_models_inputs import conditioned
 from test_models_registry import small
 from training_toy import MemoryLoader, alternating, toy_images, toy_table
 
+from lenshunt import dataset
+from lenshunt.config import SegmentsConfig
+from lenshunt.evidence import measure_file
 from lenshunt.evidence.common import Trained
 from lenshunt.models import build_model
+from lenshunt.training.checkpoint import FIELDS, save_checkpoint
 
 
 def untrained(architecture: str, **changes) -> Trained:
@@ -32,7 +40,9 @@ def toy_test(n: int = 24, batch_size: int = 10) -> MemoryLoader:
 
 
 class WithSegments(MemoryLoader):
-    """The same batches with segments [n, segment, column]."""
+    """The same batches with segments [n, segment, column], found as the defaults say."""
+
+    segmentation = SegmentsConfig()
 
     def __init__(self, loader: MemoryLoader, segments: torch.Tensor) -> None:
         super().__init__(loader.table, (loader.image, loader.variance), loader.batch_size)
@@ -40,3 +50,65 @@ class WithSegments(MemoryLoader):
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         return {**super().batch(rows), "segments": self.segments[rows]}
+
+
+class Shards:
+    """The samples of a toy loader by their rows, as the loader's data set gives them."""
+
+    def __init__(self, loader) -> None:
+        self.loader = loader
+
+    def __getitem__(self, rows):
+        return self.loader.batch(rows)
+
+
+def toy_loaders(monkeypatch) -> dict:
+    """`make_loader` gives 60 toys; returns what it was asked for."""
+    asked: dict = {}
+
+    def make_loader(**arguments):
+        asked.update(arguments)
+        loader = toy_test(60)
+        loader.dataset = Shards(loader)
+        return loader
+
+    monkeypatch.setattr(dataset, "make_loader", make_loader, raising=False)
+    return asked
+
+
+def saved(folder: Path, trained: Trained, training: dict | None = None, seed: int = 1) -> str:
+    """A checkpoint of a toy network."""
+    path = folder / f"{trained.name}-{seed}.ckpt"
+    config = trained.config.model_copy(update={"training": training or {}})
+    made_by_saving = {"schema", "commit", "versions"}
+    fields = dict.fromkeys(name for name in FIELDS if name not in made_by_saving)
+    fields.update(
+        kind="classifier",
+        name=trained.name,
+        seed=seed,
+        model=config.model_dump(),
+        normalisation=trained.normalisation.to_dict(),
+        state=trained.network.state_dict(),
+    )
+    save_checkpoint(path, **fields)
+    return str(path)
+
+
+def measured(folder: Path, subject: str, baseline: str | None, name: str = "a", **changes):
+    """Numbers and curves as they are in the files NAME.json and NAME.csv."""
+    measure_file(
+        **{
+            "checkpoint": subject,
+            "baseline": baseline,
+            "indexes": ["index.json"],
+            "exclusions": "none.parquet",
+            "fold": 2,
+            "segmentation": SegmentsConfig(),
+            "seed": 4,
+            "out_numbers": folder / f"{name}.json",
+            "out_curves": folder / f"{name}.csv",
+            "per_class": 10,
+            **changes,
+        }
+    )
+    return json.loads((folder / f"{name}.json").read_text()), pd.read_csv(folder / f"{name}.csv")

@@ -1,9 +1,11 @@
 """Comparisons name models of their experiment; a baseline is compared with all others."""
 
 import pytest
+import yaml
 from test_config import check, values_of
 
-from lenshunt.config import ConfigError, parse_config
+from lenshunt.config import ConfigError, load_model_config, parse_config
+from lenshunt.provenance import ROOT
 
 
 def with_comparisons(**keys) -> dict:
@@ -72,3 +74,28 @@ def test_what_is_no_model_of_the_experiment_is_refused(keys, problem):
 def test_a_comparison_has_two_sides():
     with pytest.raises(ConfigError, match=r"comparisons\.x\.against: Field required"):
         parse_config(with_comparisons(comparisons={"x": {"model": "resnet18"}}))
+
+
+def test_the_study_takes_away_every_physics_term_alone_and_all_together():
+    models = ROOT / "config" / "models"
+    study = parse_config(yaml.safe_load((ROOT / "config" / "study.yaml").read_text()))
+    whole = load_model_config(models / "pinn_lens_narrow.yaml")
+    missing = []
+    for pair in study.experiments["study"].compared().values():
+        if pair.model == "pinn_lens_narrow" and pair.against.startswith("pinn_lens_narrow_"):
+            other = load_model_config(models / f"{pair.against}.yaml")
+            missing.append(set(whole.loss_terms) - set(other.loss_terms))
+            assert other.training == whole.training
+    terms = set(whole.loss_terms) - {"simulated"}
+    assert terms == {"physics", "shear", "lens_equation"}
+    for taken in [{term} for term in terms] + [terms]:
+        assert missing.count(taken) == 1
+
+
+def test_a_term_of_a_narrow_model_has_risen_early_in_the_study():
+    """Of a rise over all epochs, half of the weight would be missing in the mean."""
+    study = parse_config(yaml.safe_load((ROOT / "config" / "study.yaml").read_text()))
+    for name in study.experiments["study"].models:
+        model = load_model_config(ROOT / "config" / "models" / f"{name}.yaml")
+        for term in model.loss_terms.values():
+            assert term.warmup_epochs <= study.training.epochs / 3

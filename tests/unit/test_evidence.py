@@ -1,94 +1,36 @@
-"""Which evidence a model has, its files as the workflow gets them, and their figure."""
+"""Which evidence a model has, its files as the workflow gets them, and its statistics."""
 
-import json
-from pathlib import Path
+from importlib import import_module
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from evidence_samples import toy_test, untrained
+from evidence_samples import measured, saved, toy_loaders, toy_test, untrained
 
 from lenshunt import dataset
-from lenshunt.config import ModelConfig
-from lenshunt.evidence import kinds_of, measure_file
+from lenshunt.config import ModelConfig, SegmentsConfig
+from lenshunt.evidence import kinds_of, needs_baseline
 from lenshunt.evidence.common import (
     CURVE_COLUMNS,
     Curves,
+    Evidence,
     Panel,
-    Trained,
     auroc,
     bootstrap,
     load_trained,
     mean_interval,
     share_interval,
 )
+from lenshunt.evidence.kinds import ADVERSARIAL, KINDS, OF_ARCHITECTURE
 from lenshunt.evidence.measure import checked_curves
 from lenshunt.evidence.sample import draw_sample
 from lenshunt.evidence.subset import chosen_rows
-from lenshunt.figures.evidence import draw_evidence, heading
-from lenshunt.training.checkpoint import FIELDS, save_checkpoint
-
-
-class _Shards:
-    """The samples of a toy loader by their rows, as the loader's data set gives them."""
-
-    def __init__(self, loader) -> None:
-        self.loader = loader
-
-    def __getitem__(self, rows):
-        return self.loader.batch(rows)
+from lenshunt.models import REGISTRY
 
 
 @pytest.fixture
 def toys(monkeypatch):
-    """`make_loader` gives 60 toys; returns what it was asked for."""
-    asked = {}
-
-    def make_loader(**arguments):
-        asked.update(arguments)
-        loader = toy_test(60)
-        loader.dataset = _Shards(loader)
-        return loader
-
-    monkeypatch.setattr(dataset, "make_loader", make_loader, raising=False)
-    return asked
-
-
-def saved(folder: Path, trained: Trained, training: dict | None = None) -> str:
-    """A checkpoint of a toy network."""
-    path = folder / f"{trained.name}.ckpt"
-    config = trained.config.model_copy(update={"training": training or {}})
-    made_by_saving = {"schema", "commit", "versions"}
-    fields = dict.fromkeys(name for name in FIELDS if name not in made_by_saving)
-    fields.update(
-        kind="classifier",
-        name=trained.name,
-        seed=1,
-        model=config.model_dump(),
-        normalisation=trained.normalisation.to_dict(),
-        state=trained.network.state_dict(),
-    )
-    save_checkpoint(path, **fields)
-    return str(path)
-
-
-def measured(folder: Path, subject: str, baseline: str | None, name: str = "a", **changes):
-    measure_file(
-        **{
-            "checkpoint": subject,
-            "baseline": baseline,
-            "indexes": ["index.json"],
-            "exclusions": "none.parquet",
-            "fold": 2,
-            "seed": 4,
-            "out_numbers": folder / f"{name}.json",
-            "out_curves": folder / f"{name}.csv",
-            "per_class": 10,
-            **changes,
-        }
-    )
-    return json.loads((folder / f"{name}.json").read_text()), pd.read_csv(folder / f"{name}.csv")
+    return toy_loaders(monkeypatch)
 
 
 def test_a_model_has_the_kinds_of_its_architecture_and_training():
@@ -101,25 +43,43 @@ def test_a_model_has_the_kinds_of_its_architecture_and_training():
 
 
 def test_every_kind_is_a_module_with_panels_and_measure():
-    from importlib import import_module
-
-    from lenshunt.evidence.kinds import ADVERSARIAL, KINDS
-    from lenshunt.models import REGISTRY
-
-    assert set(KINDS) <= set(REGISTRY)
-    for kind in {ADVERSARIAL, *(kind for kinds in KINDS.values() for kind in kinds)}:
+    assert set(OF_ARCHITECTURE) <= set(REGISTRY)
+    assert set(KINDS) == {ADVERSARIAL}.union(*OF_ARCHITECTURE.values())
+    for kind in KINDS:
         module = import_module(f"lenshunt.evidence.{kind}")
         assert module.PANELS
         assert all(isinstance(p, Panel) for p in module.PANELS.values())
         assert callable(module.measure)
 
 
+@pytest.mark.parametrize("architecture", ["equivariant_resnet", "color_aware_lens"])
+def test_a_baseline_is_measured_and_named_where_it_plays_a_part_and_else_not(
+    toys, tmp_path, monkeypatch, architecture
+):
+    subject = untrained(architecture)
+    (kind,) = kinds_of(subject.config)
+    asked = []
+
+    def measure(subject, baseline, test, seed):
+        asked.append(baseline)
+        return Evidence(Curves().table(), {}, {})
+
+    monkeypatch.setattr(import_module(f"lenshunt.evidence.{kind}"), "measure", measure)
+    baseline = saved(tmp_path, untrained("resnet"))
+    content, _ = measured(tmp_path, saved(tmp_path, subject), baseline)
+    takes_part = architecture == "equivariant_resnet"
+    assert needs_baseline(subject.config) is takes_part
+    assert [one is not None for one in asked] == [takes_part]
+    assert ("against resnet" in content["kinds"][kind]["rests_on"]) is takes_part
+
+
 def test_files_are_whole_the_same_again_and_say_what_was_compared(toys, tmp_path):
     subject = saved(tmp_path, untrained("equivariant_resnet"))
     baseline = saved(tmp_path, untrained("resnet"))
     content, curves = measured(tmp_path, subject, baseline)
-    assert (content["model"], content["baseline"]) == ("equivariant_resnet", "resnet")
-    assert (content["lenses"], content["non_lenses"]) == (10, 10)
+    assert content["model"] == "equivariant_resnet"
+    assert (content["seed_of_training"], content["seed_of_sample"]) == (1, 4)
+    assert content["kinds"]["symmetry"]["counts"] == {"lenses": 10, "non-lenses": 10}
     assert list(curves.columns) == ["kind", *CURVE_COLUMNS]
     assert set(curves["series"]) == {"equivariant_resnet", "resnet"}
     assert (curves["n"] == 20).all()
@@ -133,20 +93,6 @@ def test_files_are_whole_the_same_again_and_say_what_was_compared(toys, tmp_path
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_the_figure_has_every_panel(toys, tmp_path):
-    subject = saved(tmp_path, untrained("equivariant_resnet"))
-    measured(tmp_path, subject, saved(tmp_path, untrained("resnet")))
-    draw_evidence(numbers=tmp_path / "a.json", curves=tmp_path / "a.csv", out=tmp_path / "a.pdf")
-    assert (tmp_path / "a.png").stat().st_size > 10_000
-    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_the_heading_says_on_how_many_samples():
-    content = {"model": "m", "baseline": None, "lenses": 3, "non_lenses": 4}
-    assert heading(content) == "m: 3 lenses and 4 non-lenses of the test split"
-    assert heading({**content, "baseline": "b"}).startswith("m against b:")
-
-
 def test_a_plain_model_has_no_evidence(toys, tmp_path):
     with pytest.raises(ValueError, match="resnet has no evidence"):
         measured(tmp_path, saved(tmp_path, untrained("resnet")), None)
@@ -158,7 +104,14 @@ def test_a_test_split_without_lenses_is_an_error(toys, monkeypatch):
     loader.table = loader.table.assign(label=0)
     monkeypatch.setattr(dataset, "make_loader", lambda **_: loader, raising=False)
     with pytest.raises(ValueError, match=r"no lenses in the test split of a\.json"):
-        draw_sample(indexes=["a.json"], exclusions=None, fold=None, segments=False, seed=0)
+        draw_sample(
+            indexes=["a.json"],
+            exclusions=None,
+            fold=None,
+            segments=False,
+            segmentation=SegmentsConfig(),
+            seed=0,
+        )
 
 
 def test_a_loaded_checkpoint_predicts_what_was_saved(tmp_path):

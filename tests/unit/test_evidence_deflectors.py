@@ -6,8 +6,9 @@ import torch
 from evidence_samples import WithSegments, toy_test, untrained
 from segment_samples import padding, random_segments
 
-from lenshunt.config import Grid
+from lenshunt.config import Grid, SegmentsConfig
 from lenshunt.evidence import deflectors as deflectors_module
+from lenshunt.evidence import simulated_batch
 from lenshunt.evidence.deflectors import FRESH, PANELS, UNLENSED, _classed, edge_weights, measure
 from lenshunt.evidence.observing import (
     Observing,
@@ -17,6 +18,7 @@ from lenshunt.evidence.observing import (
 )
 from lenshunt.evidence.several_deflectors import draw_deflectors, draw_pairs, source_plane
 from lenshunt.evidence.simulated_batch import simulated
+from lenshunt.images.segment_columns import GEOMETRY
 from lenshunt.models import CONDITIONS
 
 OBSERVING = Observing(
@@ -27,7 +29,6 @@ OBSERVING = Observing(
     noise_corr=np.array([1.0, 4.0, 9.0]),
     photon_njy=np.array([0.1, 0.1, 0.1]),
     metadata=np.full(len(CONDITIONS), np.nan, np.float32),
-    segments_max=6,
 )
 
 
@@ -80,7 +81,8 @@ def test_noise_is_as_wide_and_as_correlated_as_observed():
 
 def test_segments_of_lenses_are_images_and_those_of_non_lenses_are_not():
     rng = np.random.default_rng(2)
-    found = simulated(rng, OBSERVING, list(draw_pairs(rng, OBSERVING, 1, 5)))
+    pairs = list(draw_pairs(rng, OBSERVING, 1, 5))
+    found = simulated(rng, OBSERVING, SegmentsConfig(), pairs)
     assert found.batch["label"].tolist() == [1.0] * 5 + [0.0] * 5
     assert found.image[:5].any()
     assert not found.image[5:].any()
@@ -91,6 +93,38 @@ def test_segments_of_lenses_are_images_and_those_of_non_lenses_are_not():
     assert torch.isinf(found.batch["variance"][:, 3:]).all()
     z = found.batch["metadata"][:, CONDITIONS.index("log_1_plus_z")]
     assert (z > 0).all()
+
+
+def test_simulated_segments_are_found_as_those_that_were_trained_on():
+    pairs = list(draw_pairs(np.random.default_rng(2), OBSERVING, 1, 5))
+
+    def segments(**keys) -> torch.Tensor:
+        rng = np.random.default_rng(3)
+        return simulated(rng, OBSERVING, SegmentsConfig(**keys), pairs).batch["segments"]
+
+    usual = segments()
+    assert usual.shape[:2] == (10, 8)
+    assert segments(n_max=3).shape[1] == 3
+    assert not torch.equal(segments(method="isophotes"), usual)
+    column = GEOMETRY.index("snr") - len(GEOMETRY)
+    snr = segments(snr_min=60.0)[..., column]
+    assert snr[snr > 0].min() >= 60.0
+    assert (usual[..., column] > 0).sum() > (snr > 0).sum() > 0
+
+
+def test_the_graphs_of_the_evidence_are_made_by_the_segmentation_of_the_test_set(monkeypatch):
+    test = WithSegments(toy_test(), random_segments(24))
+    test.segmentation = SegmentsConfig(method="isophotes", snr_min=9.0)
+    asked = []
+
+    def find_segments(image, variance, correlation, grid, config):
+        asked.append(config)
+        return found(image, variance, correlation, grid, config)
+
+    found = simulated_batch.find_segments
+    monkeypatch.setattr(simulated_batch, "find_segments", find_segments)
+    measure(untrained("gat_lens"), None, test, 1, pairs=2)
+    assert asked == [test.segmentation] * 3
 
 
 def test_how_the_test_images_were_taken_is_found_again():

@@ -1,5 +1,5 @@
 # Which models are compared with which, and which have evidence of what they are.
-from lenshunt.evidence import kinds_of
+from lenshunt.evidence import kinds_of, needs_baseline, rests_on
 
 #: Experiments that name comparisons or a baseline.
 COMPARED = [name for name, e in CONFIG.experiments.items() if e.compared()]
@@ -25,7 +25,24 @@ EVIDENCED = [
 ]
 
 
-def first_checkpoint(experiment, model):
-    """The checkpoint of a model's first seed."""
-    seed = CONFIG.experiments[experiment].seeds[0]
-    return f"{R}/training/{experiment}/{model}-{seed}.ckpt"
+def rival_checkpoint(wildcards):
+    """The baseline's training with the same seed; none where it plays no part in the evidence."""
+    baseline = CONFIG.experiments[wildcards.experiment].baseline
+    if not needs_baseline(MODELS[wildcards.model]):
+        return []
+    return f"{R}/training/{wildcards.experiment}/{baseline}-{wildcards.seed}.ckpt"
+
+
+def evidence_of_trainings(suffix):
+    """Input function: the evidence of every training of a model, by seed."""
+    return lambda w: [
+        f"{R}/evidence/{w.experiment}/{w.model}-{seed}{suffix}"
+        for seed in CONFIG.experiments[w.experiment].seeds
+    ]
+
+
+def foundations(wildcards):
+    """A line on each kind of evidence of a model: on what, and against what."""
+    baseline = CONFIG.experiments[wildcards.experiment].baseline
+    kinds = kinds_of(MODELS[wildcards.model])
+    return [rests_on(kind, wildcards.model, baseline) for kind in kinds]

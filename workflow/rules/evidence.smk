@@ -1,23 +1,21 @@
-# What the architecture of a trained model promises, against the experiment's baseline.
+# What the architecture of a model promises, measured on each of its trainings.
 
 
 rule evidence:
     input:
-        checkpoint=lambda w: first_checkpoint(w.experiment, w.model),
-        baseline=lambda w: first_checkpoint(
-            w.experiment, CONFIG.experiments[w.experiment].baseline
-        ),
+        checkpoint=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.ckpt",
+        baseline=rival_checkpoint,
         indexes=lambda w: experiment_indexes(
             w.experiment, CONFIG.experiments[w.experiment].evaluate
         ),
         exclusions=f"{R}/exclusions/{{experiment}}.parquet",
     output:
-        numbers=f"{R}/evidence/{{experiment}}/{{model}}.json",
-        curves=f"{R}/evidence/{{experiment}}/{{model}}.csv",
+        numbers=f"{R}/evidence/{{experiment}}/{{model}}-{{seed}}.json",
+        curves=f"{R}/evidence/{{experiment}}/{{model}}-{{seed}}.csv",
     log:
-        f"{R}/logs/evidence/{{experiment}}/{{model}}.log",
+        f"{R}/logs/evidence/{{experiment}}/{{model}}-{{seed}}.log",
     benchmark:
-        f"{R}/benchmarks/evidence/{{experiment}}/{{model}}.tsv"
+        f"{R}/benchmarks/evidence/{{experiment}}/{{model}}-{{seed}}.tsv"
     conda:
         f"{ENVS}/train-gpu.yaml"
     threads: CONFIG.training.threads
@@ -27,18 +25,19 @@ rule evidence:
         gpu=1,
     params:
         fold=predicted_fold,
+        segments=CONFIG.segments.model_dump(),
         seed=SEED,
         code=code("evidence"),
     message:
-        "Measuring what {wildcards.model} promises ({wildcards.experiment})"
+        "Measuring what {wildcards.model} promises, seed {wildcards.seed} ({wildcards.experiment})"
     script:
         "../scripts/evidence.py"
 
 
 rule evidence_figure:
     input:
-        numbers=f"{R}/evidence/{{experiment}}/{{model}}.json",
-        curves=f"{R}/evidence/{{experiment}}/{{model}}.csv",
+        numbers=evidence_of_trainings(".json"),
+        curves=evidence_of_trainings(".csv"),
     output:
         figure=figure(
             f"{R}/figures/evidence/{{experiment}}/{{model}}.png",
@@ -59,6 +58,8 @@ rule evidence_figure:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
+        rests_on=foundations,
+        seeds=lambda w: CONFIG.experiments[w.experiment].seeds,
         code=code("figures"),
     message:
         "Drawing the evidence of {wildcards.model} ({wildcards.experiment})"

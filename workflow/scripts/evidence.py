@@ -1,7 +1,8 @@
-"""Measure what the architecture of one trained model promises."""
+"""Measure what the architecture of a model promises, on one of its trainings."""
 
 from typing import TYPE_CHECKING
 
+from lenshunt.config import SegmentsConfig
 from lenshunt.evidence import measure_file
 from lenshunt.provenance import logged_to
 
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
 with logged_to(snakemake.log[0]):
     measure_file(
         checkpoint=snakemake.input.checkpoint,
-        baseline=snakemake.input.baseline,
+        baseline=snakemake.input.baseline or None,
         indexes=list(snakemake.input.indexes),
         exclusions=snakemake.input.exclusions,
         fold=snakemake.params.fold,
+        segmentation=SegmentsConfig(**snakemake.params.segments),
         seed=snakemake.params.seed,
         out_numbers=snakemake.output.numbers,
         out_curves=snakemake.output.curves,

@@ -1,4 +1,4 @@
-"""Draw the evidence of one trained model."""
+"""Draw the evidence of all trainings of one model."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 with logged_to(snakemake.log[0]):
     draw_evidence(
-        numbers=snakemake.input.numbers,
-        curves=snakemake.input.curves,
+        numbers=list(snakemake.input.numbers),
+        curves=list(snakemake.input.curves),
         out=snakemake.output.pdf,
     )

@@ -124,7 +124,8 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         numbers.update(_content(control, np.concatenate(both), seed))
     numbers["bias_rms"] = _add_bias(curves, subject, float(np.median(radius)))
     numbers["einstein_radius_min"], numbers["einstein_radius_max"] = radius.min(), radius.max()
-    return Evidence(curves.table(), {name: float(value) for name, value in numbers.items()})
+    told = {name: float(value) for name, value in numbers.items()}
+    return Evidence(curves.table(), told, {"non-lenses": len(radius)})
 
 
 def _of_lenses(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,10 @@ the same numbers, without a thought for the segment. The group of all segments i
 that groups nothing has; that of the members, more than a half, is as hard as it. The true group,
 of the segments at the places of images, is what grouping aims at; in a non-lens, what lies where
 the images of a random test lens would.
+
+Errors of colours hold beyond 1.5 FWHM of the galaxy. Nearer, its light model takes light of the
+images themselves: g - r of simulated images is 2.3 sigma off in the median there, 0.7 farther out.
+A true group of such images is no group of one colour.
 """
 
 import numpy as np
@@ -18,6 +22,7 @@ from lenshunt.evidence.common import (
     Evidence,
     Panel,
     Trained,
+    class_counts,
     device_of,
     mean_interval,
     test_batches,
@@ -47,7 +52,7 @@ PANELS: dict[str, Panel] = {
 
 
 def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
-    """A baseline has no memberships: it is not asked.
+    """A baseline has no memberships.
 
     Raises ValueError for a subject that is no color_aware_lens.
     """
@@ -88,7 +93,8 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     curves.add("auroc", subject.name, 2 + len(groups), value, interval, n)
     numbers.update(with_interval("colour_auroc_strangers", value, interval))
     numbers.update(memberships.measure_memberships(curves, found, theta_e, seed))
-    return Evidence(curves.table(), numbers)
+    segments = int(np.isfinite(found["member"]).sum())
+    return Evidence(curves.table(), numbers, class_counts(found["label"]) | {"segments": segments})
 
 
 @torch.inference_mode()

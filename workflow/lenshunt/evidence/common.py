@@ -17,7 +17,8 @@ from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, cond
 from lenshunt.training.checkpoint import load_checkpoint
 from lenshunt.training.loading import EpochBatches, Loader, on_device
 
-#: Columns of `Evidence.curves`. low, high: 95 % interval; n: samples behind a value.
+#: Columns of `Evidence.curves`. low, high: 95 % interval over the samples, but where the panel's
+#: y label names another range; n: samples behind a value.
 CURVE_COLUMNS = ("panel", "series", "x", "value", "low", "high", "n")
 RESAMPLES = 500
 
@@ -27,12 +28,14 @@ class Trained:
     """A network as its checkpoint left it, in evaluation mode, on its device.
 
     name : of the file in config/models
+    seed : of its training; None for one that no checkpoint holds
     """
 
     network: LensNetwork
     normalisation: Normalisation
     name: str
     config: ModelConfig
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Curves with CURVE_COLUMNS, one row per point, and single numbers by name."""
+    """Curves with CURVE_COLUMNS, one row per point, and single numbers by name.
+
+    counts : how many samples of which sort were measured on, for the heading
+    """
 
     curves: pd.DataFrame
     numbers: dict[str, float]
+    counts: dict[str, int]
 
 
 @dataclass
@@ -93,7 +100,8 @@ def load_trained(checkpoint: str, device: torch.device | None = None) -> Trained
     config = ModelConfig(**content["model"])
     network = build_model(config, normalisation)
     network.load_state_dict(content["state"])
-    return Trained(network.to(device).eval(), normalisation, content["name"], config)
+    network = network.to(device).eval()
+    return Trained(network, normalisation, content["name"], config, content["seed"])
 
 
 def device_of(network: LensNetwork) -> torch.device:
@@ -109,6 +117,11 @@ def test_batches(test: Loader, device: torch.device) -> Iterator[Batch]:
     columns = {"metadata": condition_table(test.table)}
     for batch in tqdm(EpochBatches(test, columns, lambda: 0), desc="evidence", disable=None):
         yield on_device(batch, device)
+
+
+def class_counts(label: np.ndarray) -> dict[str, int]:
+    """How many of the labels [n] are 1, lenses, and 0, non-lenses."""
+    return {"lenses": int((label == 1).sum()), "non-lenses": int((label == 0).sum())}
 
 
 @torch.inference_mode()

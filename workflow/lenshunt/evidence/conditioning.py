@@ -20,6 +20,7 @@ from lenshunt.evidence.common import (
     Panel,
     Trained,
     auroc_interval,
+    class_counts,
     device_of,
     logits_of,
     mean_interval,
@@ -165,7 +166,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         "log_seeing_spread": _of_known(log_seeing, np.std),
         "samples": float(n),
     }
-    return Evidence(curves.table(), numbers)
+    return Evidence(curves.table(), numbers, class_counts(label))
 
 
 def _of_known(values: np.ndarray, statistic: Callable[[np.ndarray], np.floating]) -> float:

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from lenshunt.config import SegmentsConfig
 from lenshunt.evidence.areas import area, with_interval
 from lenshunt.evidence.common import (
     Curves,
@@ -22,12 +23,13 @@ from lenshunt.evidence.common import (
     mean_interval,
 )
 from lenshunt.evidence.observing import Observing, observing_of
+from lenshunt.evidence.sample import Sample
 from lenshunt.evidence.several_deflectors import draw_pairs
 from lenshunt.evidence.simulated_batch import Simulated, simulated
 from lenshunt.models import Batch, build_model
 from lenshunt.models.gat_lens import GatLens, GraphLayers
 from lenshunt.models.segment_graph import Graph
-from lenshunt.training.loading import Loader, on_device
+from lenshunt.training.loading import on_device
 
 NUMBERS = (1, 2, 3)
 #: Lenses, and non-lenses, of each number of deflectors.
@@ -59,11 +61,11 @@ PANELS: dict[str, Panel] = {
 def measure(
     subject: Trained,
     baseline: Trained | None,
-    test: Loader,
+    test: Sample,
     seed: int,
     pairs: int = PAIRS,
 ) -> Evidence:
-    """pairs : per number of deflectors
+    """pairs : per number of deflectors; their segments are found as those of the test samples
 
     An attention weight is averaged over the heads, and compared with 1 / (edges that end in the
     same node): 1 is no preference. Only lenses with two images and another segment or more count,
@@ -82,7 +84,7 @@ def measure(
     weights = []
     controls: dict[str, list[np.ndarray]] = {UNLENSED: [], FRESH: []}
     for place, number in enumerate(NUMBERS):
-        drawn = _drawn(observing, number, pairs, seed)
+        drawn = _drawn(observing, test.segmentation, number, pairs, seed)
         numbers.update(_areas(curves, subject, baseline, drawn, place, seed))
         own = edge_weights(subject.network, drawn.batch, drawn.image)
         weights.append(own)
@@ -105,12 +107,16 @@ def measure(
     for name, key in ((UNLENSED, "unlensed"), (FRESH, "untrained")):
         found = np.concatenate(controls[name]).mean(axis=1)
         numbers.update(with_interval(f"attention_ratio_{key}", *_preference(found, seed)))
-    return Evidence(curves.table(), numbers)
+    counts = dict.fromkeys(("simulated lenses", "simulated non-lenses"), pairs * len(NUMBERS))
+    return Evidence(curves.table(), numbers, counts)
 
 
-def _drawn(observing: Observing, number: int, pairs: int, seed: int) -> Simulated:
+def _drawn(
+    observing: Observing, segmentation: SegmentsConfig, number: int, pairs: int, seed: int
+) -> Simulated:
     rng = np.random.default_rng([seed, number])
-    return simulated(rng, observing, list(draw_pairs(rng, observing, number, pairs)))
+    drawn = list(draw_pairs(rng, observing, number, pairs))
+    return simulated(rng, observing, segmentation, drawn)
 
 
 @torch.inference_mode()

@@ -1,9 +1,34 @@
-"""Which kinds of evidence a model has, by its architecture and training; needs no torch."""
+"""Which kinds of evidence a model has, and what each rests on; needs no torch."""
+
+from dataclasses import dataclass
 
 from lenshunt.config import ModelConfig
 
-#: Kinds of each architecture: modules of this room.
-KINDS: dict[str, tuple[str, ...]] = {
+
+@dataclass(frozen=True)
+class Kind:
+    """What one kind of evidence rests on, as headings and captions say it.
+
+    sample : what is measured on
+    baseline : whether the plain model is measured as well; where not, it plays no part
+    """
+
+    sample: str
+    baseline: bool
+
+
+#: Every kind by its name, which is that of its module in this room.
+KINDS: dict[str, Kind] = {
+    "arc_attention": Kind("random non-lenses of the test split, arcs painted onto them", False),
+    "conditioning": Kind("random test samples under metadata that say other things", True),
+    "symmetry": Kind("random test samples, turned, mirrored and shifted", True),
+    "lens_parameters": Kind("random test samples; radii of lenses whose radius is known", False),
+    "deflectors": Kind("pairs of systems simulated as the test images were taken", True),
+    "uncertainty": Kind("random test samples, and the same made unlike any training set", True),
+    "colour": Kind("segments of random test samples", False),
+    "robustness": Kind("random test samples under noise, some of them under attack", True),
+}
+OF_ARCHITECTURE: dict[str, tuple[str, ...]] = {
     "enhanced_vit": ("arc_attention",),
     "film_resnet": ("conditioning",),
     "equivariant_resnet": ("symmetry",),
@@ -19,4 +44,15 @@ ADVERSARIAL = "robustness"
 def kinds_of(model: ModelConfig) -> list[str]:
     """Names of the kinds of evidence that a model has; none for a plain one."""
     trained_so = [ADVERSARIAL] if model.training.get("adversarial") else []
-    return [*KINDS.get(model.architecture, ()), *trained_so]
+    return [*OF_ARCHITECTURE.get(model.architecture, ()), *trained_so]
+
+
+def needs_baseline(model: ModelConfig) -> bool:
+    """Whether any evidence of a model is measured on the baseline as well."""
+    return any(KINDS[kind].baseline for kind in kinds_of(model))
+
+
+def rests_on(kind: str, model: str, baseline: str | None) -> str:
+    """One line: which model, against which baseline if it plays a part, and on what."""
+    against = f" against {baseline}" if KINDS[kind].baseline and baseline else ""
+    return f"{kind.replace('_', ' ')} of {model}{against}: {KINDS[kind].sample}"

@@ -14,6 +14,7 @@ from lenshunt.evidence.common import (
     Panel,
     Trained,
     bootstrap,
+    class_counts,
     device_of,
     test_batches,
 )
@@ -45,7 +46,7 @@ PANELS: dict[str, Panel] = {
 
 
 def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
-    """Radii are means over eight views, as in the predictions; a baseline without any is no rival.
+    """Radii are means over eight views, as in the predictions; the baseline plays no part.
 
     Raises ValueError for a subject that predicts no Einstein radius, and where the truth is known
     of fewer than two lenses.
@@ -63,15 +64,14 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
             "take a simulated data set into `evaluate` of the experiment"
         )
     truth, snr = truth[known], snr[known]
-    predicted = {subject.name: found["theta_e"][known]}
-    if baseline is not None and "theta_e" in baseline.network.scores:
-        predicted[baseline.name] = _scores(baseline, test)["theta_e"][known]
-    predicted[CONSTANT] = np.full_like(truth, truth.mean())
+    own, constant = found["theta_e"][known], np.full_like(truth, truth.mean())
+    predicted = {subject.name: own, CONSTANT: constant}
     for name, value in predicted.items():
         _add_errors(curves, name, value - truth, truth, snr, seed)
-    numbers.update(_numbers(predicted[subject.name], truth, seed))
+    numbers.update(_numbers(own, truth, seed))
     numbers.update(_gains(curves, found["chi2_gain"], label, seed))
-    return Evidence(curves.table(), numbers)
+    counts = {"lenses of known radius": len(truth), **class_counts(label)}
+    return Evidence(curves.table(), numbers, counts)
 
 
 def _check(subject: Trained, score: str) -> None:

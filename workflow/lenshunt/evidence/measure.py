@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 import torch
 
+from lenshunt.config import SegmentsConfig
 from lenshunt.evidence.common import CURVE_COLUMNS, Evidence, Panel, load_trained
-from lenshunt.evidence.kinds import kinds_of
+from lenshunt.evidence.kinds import KINDS, kinds_of, rests_on
 from lenshunt.evidence.sample import PER_CLASS, draw_sample
 from lenshunt.provenance import whole_file
 from lenshunt.training.predict import check_grid
@@ -25,6 +26,7 @@ def measure_file(
     indexes: Sequence[str],
     exclusions: str | None,
     fold: int | None,
+    segmentation: SegmentsConfig,
     seed: int,
     out_numbers: Path | str,
     out_curves: Path | str,
@@ -34,10 +36,13 @@ def measure_file(
 
     baseline : checkpoint of the plain model that it is compared with
     indexes, exclusions, fold : as of the experiment's loader; its split `test` is sampled
-    out_numbers : JSON, what was compared on how many samples, and per kind its numbers and panels
+    segmentation : how the segments of the samples were found
+    seed : of the sample and of all that is drawn; the same for every training of a model
+    out_numbers : JSON, per kind what it rests on, how many samples, its numbers and panels
     out_curves : CSV with columns kind and CURVE_COLUMNS
     per_class : samples of each class at most; None takes what the most demanding kind asks for
 
+    Only kinds that compare with the baseline get it (`KINDS`).
     Raises ValueError for cutouts that are not on the grid of the training, for a model that has no
     kind of evidence, for curves of a panel that the kind does not have, and for numbers that are
     infinite.
@@ -57,29 +62,30 @@ def measure_file(
         exclusions=exclusions,
         fold=fold,
         segments=any(trained.network.needs_segments for trained in needing),
+        segmentation=segmentation,
         seed=seed,
         per_class=per_class or max(asked),
     )
     for trained in needing:
         check_grid(trained.normalisation, test, checkpoint if trained is subject else str(baseline))
-    label = test.table["label"].to_numpy()
     tables, told = [], {}
     for kind, module in modules.items():
         # a kind that draws random numbers gets the same ones whatever came before it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            found: Evidence = module.measure(subject, plain, test, seed)
+            rival = plain if KINDS[kind].baseline else None
+            found: Evidence = module.measure(subject, rival, test, seed)
         tables.append(checked_curves(found.curves, module.PANELS, kind).assign(kind=kind))
         told[kind] = {
+            "rests_on": rests_on(kind, subject.name, plain.name if plain else None),
+            "counts": found.counts,
             "numbers": _plain_numbers(found.numbers, kind),
             "panels": {name: asdict(panel) for name, panel in module.PANELS.items()},
         }
     content = {
         "model": subject.name,
-        "baseline": None if plain is None else plain.name,
-        "seed": seed,
-        "lenses": int((label == 1).sum()),
-        "non_lenses": int((label == 0).sum()),
+        "seed_of_training": subject.seed,
+        "seed_of_sample": seed,
         "kinds": told,
     }
     with whole_file(out_curves) as partial:

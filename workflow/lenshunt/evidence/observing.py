@@ -27,7 +27,6 @@ class Observing:
     sigma_njy, noise_corr : [k], of the background
     photon_njy : [k], variance per nJy of light, from its photon noise
     metadata : float32 [m], columns CONDITIONS; NaN but for how the image was taken
-    segments_max : per cutout
     """
 
     grid: Grid
@@ -37,7 +36,6 @@ class Observing:
     noise_corr: np.ndarray
     photon_njy: np.ndarray
     metadata: np.ndarray
-    segments_max: int
 
     def noise(self, rng: np.random.Generator, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Noise of `light` [k, y, x] and its variance, nJy and nJy^2; correlated as in the test."""
@@ -85,7 +83,7 @@ def observing_of(subject: Trained, test: Loader) -> Observing:
     (commonest, _), *_ = Counter(names.itertuples(index=False, name=None)).most_common(1)
     alike = torch.tensor((names == list(commonest)).all(axis=1).to_numpy())
     bands = np.flatnonzero([bool(name) for name in commonest])
-    sigma, correlation, photons, metadata, segments = [], [], [], [], 0
+    sigma, correlation, photons, metadata = [], [], [], []
     for batch in test_batches(test, torch.device("cpu")):
         kept = alike[batch["row"]]
         image, variance = batch["image"][kept][:, bands], batch["variance"][kept][:, bands]
@@ -95,7 +93,6 @@ def observing_of(subject: Trained, test: Loader) -> Observing:
         correlation.append(batch["noise_corr"][kept][:, bands])
         metadata.append(batch["metadata"][kept])
         photons.append(_photon_variance(image, variance, good, own))
-        segments = batch["segments"].shape[1] if "segments" in batch else segments
     told = torch.cat(metadata).nanmedian(dim=0).values.numpy()
     told[[name not in OBSERVING_CONDITIONS for name in CONDITIONS]] = np.nan
     return Observing(
@@ -111,7 +108,6 @@ def observing_of(subject: Trained, test: Loader) -> Observing:
         noise_corr=torch.cat(correlation).nanmedian(dim=0).values.numpy(),
         photon_njy=torch.cat(photons).nanmedian(dim=0).values.nan_to_num(0.0).numpy(),
         metadata=told,
-        segments_max=segments,
     )
 
 

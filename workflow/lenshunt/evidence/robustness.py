@@ -17,6 +17,7 @@ from lenshunt.evidence.common import (
     Trained,
     auroc_interval,
     bootstrap,
+    class_counts,
     device_of,
     test_batches,
 )
@@ -31,6 +32,8 @@ NOISES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 STEPS = 5
 #: Of each class; an attack costs a gradient per step, sample and epsilon. Noise is added to all.
 ATTACKED_PER_CLASS = 100
+#: Panels of attacks, by whose weights: its own, those of the other network.
+ATTACKS = ("attack", "transfer")
 _ACCURACY, _AREA = "balanced accuracy", "AUROC"
 _ATTACK, _NOISE = "PGD: ε (σ of each pixel)", "added noise (σ of each pixel)"
 _TRANSFER = "PGD through the other network: ε (σ of each pixel)"
@@ -69,6 +72,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     device = device_of(subject.network)
     networks = [trained for trained in (subject, baseline) if trained is not None]
     curves, numbers = Curves(), {}
+    counts: dict[str, int] = {}
     tried = {"attack": EPSILONS, "noise": NOISES, "undeclared": NOISES}
     if baseline is not None:
         tried["transfer"] = EPSILONS
@@ -78,7 +82,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         lens = np.zeros(0, bool)
         for trained, other in zip(networks, reversed(networks), strict=True):
             batches: Iterable[Batch] = test_batches(test, device)
-            if panel in ("attack", "transfer"):
+            if panel in ATTACKS:
                 batches = labelled_batches(test, device, ATTACKED_PER_CLASS, seed)
             change = _change(panel, trained, other)
             lens, logits = changed_logits(trained.network, batches, strengths, change, seed)
@@ -86,13 +90,15 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
             scored.append(logits)
             right.append(np.stack([(logits[s] > 0) == lens for s in strengths]))
         numbers[f"{panel}_samples"] = float(len(lens))
+        sort = " under attack" if panel in ATTACKS else ""
+        counts |= {name + sort: n for name, n in class_counts(lens).items()}
         if baseline is not None:
             numbers.update(_gains(panel, strengths, lens, right, seed))
             for strength in strengths:
                 own, plain = (one[strength] for one in scored)
                 gain, interval, _ = area_gain(lens, own, plain, seed)
                 numbers.update(with_interval(f"{panel}_{strength:g}_auroc_gain", gain, interval))
-    return Evidence(curves.table(), numbers)
+    return Evidence(curves.table(), numbers, counts)
 
 
 def _change(panel: str, trained: Trained, other: Trained) -> Change:

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from lenshunt import dataset
+from lenshunt.config import SegmentsConfig
 from lenshunt.dataset import Batch, Loader
 from lenshunt.evidence.subset import chosen_rows
 
@@ -19,11 +20,15 @@ class Sample:
     """Some rows of a loader's table, in batches; a `training.loading.Loader` of its own.
 
     table : rows that were chosen; `row` of a batch points into it
+    segmentation : how the segments of all samples were found
     """
 
-    def __init__(self, loader: Loader, rows: np.ndarray, batch_size: int) -> None:
+    def __init__(
+        self, loader: Loader, rows: np.ndarray, batch_size: int, segmentation: SegmentsConfig
+    ) -> None:
         self.table: pd.DataFrame = loader.table.iloc[rows].reset_index(drop=True)
         self.loader, self.rows, self.batch_size = loader, rows, batch_size
+        self.segmentation = segmentation
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -44,11 +49,13 @@ def draw_sample(
     exclusions: str | None,
     fold: int | None,
     segments: bool,
+    segmentation: SegmentsConfig,
     seed: int,
     per_class: int = PER_CLASS,
 ) -> Sample:
     """Random test samples of an experiment's data sets, less those that reach no metric.
 
+    segments : whether they come with theirs, found as `segmentation` says
     Raises ValueError where a class is missing.
     """
     loader = dataset.make_loader(
@@ -66,4 +73,4 @@ def draw_sample(
                 f"no {name} in the test split of {', '.join(map(str, indexes))}; evaluate the "
                 "experiment on data sets that have both classes"
             )
-    return Sample(loader, chosen_rows(label, per_class, seed), BATCH_SIZE)
+    return Sample(loader, chosen_rows(label, per_class, seed), BATCH_SIZE, segmentation)

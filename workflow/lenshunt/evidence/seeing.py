@@ -26,7 +26,7 @@ PANELS: dict[str, Panel] = {
     "misled": Panel("stated / true seeing", "mean change of logit", "line", reference=0.0),
     "loss": Panel(
         "stated / true seeing",
-        "change of cross-entropy, mean shift taken off",
+        "change of cross-entropy (nats), mean shift taken off",
         "line",
         reference=0.0,
     ),

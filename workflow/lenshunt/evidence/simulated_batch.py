@@ -30,10 +30,15 @@ class Simulated:
     unlensed: np.ndarray
 
 
-def simulated(rng: np.random.Generator, observing: Observing, pairs: list[Pair]) -> Simulated:
+def simulated(
+    rng: np.random.Generator,
+    observing: Observing,
+    segmentation: SegmentsConfig,
+    pairs: list[Pair],
+) -> Simulated:
     """What a telescope and the segment finder make of pairs; both of a pair have one white noise.
 
-    Segments are those of the default configuration, as many as the test set has.
+    segmentation : how segments are found, which decides what a network learned of them
     """
     systems = [(pair, True) for pair in pairs] + [(pair, False) for pair in pairs]
     seeds = rng.integers(0, 2**63, len(pairs))
@@ -45,9 +50,7 @@ def simulated(rng: np.random.Generator, observing: Observing, pairs: list[Pair])
         image[row, observing.bands], variance[row, observing.bands] = light + noise, spread
     correlation = np.ones((len(systems), len(SLOTS)))
     correlation[:, observing.bands] = observing.noise_corr
-    most = observing.segments_max or SegmentsConfig().n_max
-    config = SegmentsConfig(n_max=most)
-    found = find_segments(image, variance, correlation, observing.grid, config)
+    found = find_segments(image, variance, correlation, observing.grid, segmentation)
     flags = np.zeros((len(systems), len(SLOTS)), np.float32)
     flags[:, observing.bands] = 1.0
     metadata = np.tile(observing.metadata, (len(systems), 1))

@@ -16,6 +16,7 @@ from lenshunt.evidence.common import (
     Evidence,
     Panel,
     Trained,
+    class_counts,
     device_of,
     mean_interval,
     share_interval,
@@ -104,4 +105,5 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
             key = f"{role}_{name}_decisions_changed"
             numbers.update({key: share, f"{key}_low": low, f"{key}_high": high})
             numbers["samples"] = n
-    return Evidence(curves.table(), numbers)
+    counts = class_counts(test.table["label"].to_numpy())
+    return Evidence(curves.table(), numbers, counts)

@@ -15,6 +15,7 @@ from lenshunt.evidence.common import (
     Evidence,
     Panel,
     Trained,
+    class_counts,
     device_of,
     mean_interval,
     share_interval,
@@ -104,7 +105,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         told.update(_errors(curves, rival[TEST], "entropy", name))
         numbers.update({f"baseline_entropy_{key}": value for key, value in told.items()})
     _add_draws(curves, found, seed)
-    return Evidence(curves.table(), numbers)
+    return Evidence(curves.table(), numbers, class_counts(found[TEST].label))
 
 
 def _key(name: str) -> str:
