@@ -7,7 +7,7 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
 SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) --resources gpu=$(if $(filter-out 0,$(GPUS)),$(GPUS),$(CORES))
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test bench lint format schemas dag install lock clean
+.PHONY: run test bench bench-models lint format schemas dag install lock clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --report results/report.html --report-after-run
@@ -18,6 +18,11 @@ test: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(VENV)/bin/python tests/bench/run.py
+
+# Speed and memory of every model; how long it takes: tests/bench/models.py --help.
+bench-models: $(INSTALLED)
+	$(VENV)/bin/python tests/bench/models.py
+	$(VENV)/bin/python tests/bench/models.py --gpu
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -2,83 +2,22 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import webdataset
 from harness import Row, best_of
+from noise_shards import noise_shards
 
-from lenshunt.config import ModelConfig, SplitConfig
-from lenshunt.dataset import (
-    make_loader,
-    make_splits,
-    read_index,
-    read_table,
-    shard_source,
-    write_shards,
-)
+from lenshunt.config import ModelConfig
+from lenshunt.dataset import make_loader, read_index, read_table, shard_source
 from lenshunt.models import Normalisation, build_model
-from lenshunt.records import SLOTS, Metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.records import SLOTS
 
-SAMPLES, SIZE, BATCH, STEPS = 2000, 64, 32, 8
-
-
-def _records() -> list[Metadata]:
-    """Labelled objects of one simulated survey."""
-    return [
-        Metadata(
-            sample_id=f"bench-{i}",
-            system_id=f"bench-{i}",
-            dataset="bench",
-            raw_file="none",
-            raw_index=i,
-            raw_sha256="0" * 64,
-            label=1 if i % 2 else 0,
-            label_source="sim:demo",
-            label_confidence=1.0,
-            pixel_scale=0.168,
-            instrument="HSC",
-            survey="hsc",
-            bands=SLOTS,
-            band_flags=(1, 1, 1, 1, 1),
-        )
-        for i in range(SAMPLES)
-    ]
-
-
-def _noise(_: str, metadata: str) -> Iterator[tuple[np.ndarray, np.ndarray, pd.DataFrame]]:
-    """Pixels of noise for every row of a metadata table."""
-    table = pd.read_parquet(metadata)
-    rng = np.random.default_rng(0)
-    for start in range(0, len(table), 200):
-        part = table.iloc[start : start + 200].reset_index(drop=True)
-        image = rng.normal(size=(len(part), len(SLOTS), SIZE, SIZE)).astype(np.float32)
-        yield image, np.ones_like(image), part
-
-
-def _shards(folder: Path) -> tuple[str, list[str]]:
-    """Index and tar files of the training split."""
-    metadata, splits = str(folder / "metadata.parquet"), str(folder / "splits.parquet")
-    table_from_records(_records()).to_parquet(metadata, index=False)
-    make_splits(metadata=[metadata], config=SplitConfig(), seed=1, out=splits)
-    index = str(folder / "index.json")
-    write_shards(
-        cutouts=[("", metadata)],
-        splits=splits,
-        quality_threshold=0.0,
-        drop_unmatched=False,
-        folder=str(folder),
-        index=index,
-        samples_per_shard=200,
-        read=_noise,
-    )
-    shards = read_index(index).shards
-    return index, [str(folder / shard.name) for shard in shards if shard.split == "train"]
+SAMPLES, SIZE, BATCH, STEPS = 1400, 64, 32, 8
 
 
 def _consume(batches: object) -> int:
@@ -127,7 +66,8 @@ def _step_row(options: dict[str, Any]) -> Row:
 
 def bench() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
-        index, tars = _shards(Path(name))
+        index = noise_shards(Path(name), SAMPLES, SIZE, "train")
+        tars = [str(Path(name) / shard.name) for shard in read_index(index).shards]
 
         def peer() -> int:
             samples = webdataset.WebDataset(tars, shardshuffle=False).decode()

@@ -1,157 +1,129 @@
 """What every model costs: images per second and memory, at 64 and at 224 px, in one table.
 
-`python tests/bench/models.py [--full] [--sweep] [MODEL ...]`: on a CPU narrow models, 4 images at a
-time at 64 px and 2 at 224 px, on one thread and in CPU time; on a GPU all models in batches of 32.
+`train` and `infer` are the network alone, on tensors that are on the device: on a GPU all models
+in bf16, 32 images at a time; on a CPU narrow models in float32, 4 images at a time at 64 px and 2
+at 224 px, on one thread and in CPU time. `1 view` and `8 views` are samples per second as the
+pipeline predicts: from shards, by its loader, in its precision, one view or the mean of eight.
 The last columns are the probe's, in bf16: bytes per image, and its estimate of a training step of
-32 images, which is to stay below 24 GB at 224 px. `--sweep` instead: images per second of
-predictions by the number of images at a time.
+32 images, which is to stay below 24 GB at 224 px. What `--gpu` measures needs a GPU, and says so
+where there is none.
 """
 
 import argparse
-import time
-from collections.abc import Callable
+import tempfile
+from pathlib import Path
 
-import pandas as pd
 import torch
-
-from lenshunt.config import Grid, ModelConfig, TrainingConfig, load_model_config, merged_training
-from lenshunt.models import LensNetwork, build_model
-from lenshunt.provenance import ROOT
-from lenshunt.training.adversarial import attacked
-from lenshunt.training.augment import augment
-from lenshunt.training.classification import Classification
-from lenshunt.training.loading import on_device
-from lenshunt.training.probe import (
-    example_batch,
-    example_normalisation,
-    forward_memory,
-    static_bytes,
+from model_gpu import gpu_rows
+from model_timing import (
+    GPU,
+    SEGMENTS,
+    opened,
+    pipeline_per_s,
+    predicted_per_s,
+    trained_per_s,
 )
-from lenshunt.training.terms import sample_losses
+from noise_shards import noise_shards
+
+from lenshunt.config import merged_training
+from lenshunt.provenance import ROOT
+from lenshunt.training.probe import forward_memory, static_bytes
 
 BAR_GB = 24.0
-SEGMENTS = 8
-GPU = torch.cuda.is_available()
-DEVICE = torch.device("cuda" if GPU else "cpu")
+#: Images per second that a GPU is to predict at 224 px.
+BAR_PER_S = 1000.0
 NOT_TIMED_ON_CPU = "       -"
-REPEATS = 10 if GPU else 2
+SIZES_PX = (64, 224)
 #: Images at a time of `--sweep`.
 BATCHES = (1, 8, 32, 128, 512) if GPU else (1, 4, 16, 64)
-
-
-def seconds(job: Callable[[], object], repeats: int) -> float:
-    """Least time of a call after one to warm up: of the GPU's work, or CPU time of this process."""
-    clock = time.perf_counter if GPU else time.process_time
-    times = []
-    for _ in range(repeats + 1):
-        start = clock()
-        job()
-        if GPU:
-            torch.cuda.synchronize()
-        times.append(clock() - start)
-    return min(times[1:])
-
-
-def predicted_per_s(model: LensNetwork, training: TrainingConfig, grid: Grid, count: int) -> float:
-    """Images per second of a forward pass of one view, `count` at a time."""
-    batch = on_device(example_batch(count, grid, SEGMENTS), DEVICE)
-
-    @torch.inference_mode()
-    def infer() -> None:
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=training.precision == "bf16"):
-            model(batch)
-
-    model.eval()
-    return count / seconds(infer, REPEATS)
-
-
-def trained_per_s(
-    model: LensNetwork, config: ModelConfig, training: TrainingConfig, grid: Grid, count: int
-) -> float:
-    """Images per second of a training step, `count` at a time."""
-    batch = on_device(example_batch(count, grid, SEGMENTS), DEVICE)
-    task = Classification(pd.DataFrame({"label": [], "flux_ratio": []}))
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
-    autocast = torch.autocast(DEVICE.type, torch.bfloat16, enabled=training.precision == "bf16")
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with autocast:
-            seen = augment(batch, training, grid.pixel_scale_arcsec)
-            if training.adversarial:
-                seen = attacked(model, task.losses, seen, training.adversarial)
-            losses = sample_losses(model, task.losses, seen, config.loss_terms, 30.0)
-        losses.mean().backward()
-        optimizer.step()
-
-    model.train()
-    return count / seconds(step, REPEATS)
-
-
-def opened(name: str, size_px: int) -> tuple[LensNetwork, ModelConfig, TrainingConfig, Grid]:
-    """A model of config/models with random weights on the device, and what it is timed with."""
-    config = load_model_config(ROOT / "config" / "models" / f"{name}.yaml")
-    # A CPU is slow in bf16.
-    training = merged_training({"precision": "bf16" if GPU else "32"}, config.training)
-    grid = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=size_px)
-    torch.manual_seed(0)
-    model = build_model(config, example_normalisation(grid))
-    return model.to(DEVICE, memory_format=torch.channels_last), config, training, grid
+#: Samples in the shards that the pipeline reads, by size.
+SAMPLES = {64: 8192, 224: 2048} if GPU else {64: 8, 224: 2}
+#: Networks of which `--gpu` tells more, where none is named.
+TOLD_MORE = ("resnet18", "vit_small")
+EPILOG = """The whole table takes two to three minutes on one CPU core, where wide models are not
+timed; --full times them too, and takes far longer."""
 
 
 def sweep(name: str, size_px: int) -> str:
-    """One row of images per second by batch size."""
+    """One row of images per second of the network alone, by batch size."""
     model, _, training, grid = opened(name, size_px)
     speeds = [predicted_per_s(model, training, grid, count) for count in BATCHES]
-    return f"{name:28s}{size_px:5d}" + "".join(f"{speed:10.1f}" for speed in speeds)
+    return f"{name:40s}{size_px:5d}" + "".join(f"{speed:10.1f}" for speed in speeds)
 
 
-def line(name: str, size_px: int, timed: bool) -> str:
-    """One row of the table."""
+def line(name: str, size_px: int, index: str, timed: bool) -> str:
+    """One row of the table. index : of shards of this size"""
     model, config, training, grid = opened(name, size_px)
     # The memory that matters is a GPU's.
     memory_as = merged_training({"precision": "bf16"}, config.training)
     count = 32 if GPU else (4 if size_px <= 64 else 2)
-    columns = NOT_TIMED_ON_CPU * 2
+    columns, verdict = NOT_TIMED_ON_CPU * 4, ""
     if timed:
-        trained = trained_per_s(model, config, training, grid, count)
-        columns = f"{trained:8.1f}{predicted_per_s(model, training, grid, count):8.1f}"
+        infer = predicted_per_s(model, training, grid, count)
+        views = [pipeline_per_s(model, training, grid, index, number) for number in (1, 8)]
+        speeds = [trained_per_s(model, config, training, grid, count), infer, *views]
+        columns = "".join(f"{speed:8.1f}" for speed in speeds)
+        if GPU and size_px == 224:
+            verdict = "  1 view " + ("reached" if views[0] > BAR_PER_S else "MISSED")
     memory = forward_memory(model, config.loss_terms, memory_as, grid, SEGMENTS, (1, 2))
     static = static_bytes(model)
     step = memory.step_bytes(32, static) / 1e9
-    verdict = ("reached" if step < BAR_GB else "MISSED") if size_px == 224 else ""
+    if size_px == 224:
+        verdict = f"  GB {'reached' if step < BAR_GB else 'MISSED'}{verdict}"
     return (
-        f"{name:28s}{size_px:5d}{columns}{memory.per_sample / 1e6:12.2f}"
-        f"{memory.constant / 1e6:12.1f}{static / 1e6:12.1f}{step:10.2f}  {verdict}"
+        f"{name:40s}{size_px:5d}{columns}{memory.per_sample / 1e6:12.2f}"
+        f"{memory.constant / 1e6:12.1f}{static / 1e6:12.1f}{step:10.2f}{verdict}"
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="models; all where none is named")
     parser.add_argument("--full", action="store_true", help="time wide models on a CPU as well")
-    parser.add_argument("--sweep", action="store_true", help="predictions by batch size")
-    arguments = parser.parse_args()
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--sweep", action="store_true", help="the network alone, by batch size")
+    kinds.add_argument(
+        "--gpu",
+        action="store_true",
+        help="instead: what torch.compile gains, how busy the loader keeps a GPU, two processes; "
+        f"of {' and '.join(TOLD_MORE)} where no model is named",
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments()
     torch.set_num_threads(1)
-    names = arguments.names or sorted(p.stem for p in (ROOT / "config/models").glob("*.yaml"))
+    names = asked.names or sorted(p.stem for p in (ROOT / "config/models").glob("*.yaml"))
     where = torch.cuda.get_device_name() if GPU else "one CPU core"
-    if arguments.sweep:
-        print(f"images/s on {where}, by images at a time")
-        print(f"{'model':28s}{'px':>5s}" + "".join(f"{count:10d}" for count in BATCHES))
-    else:
-        print(f"images/s on {where}; MB: per image, constant, static; GB: training step of 32")
-        head = (
-            f"{'model':28s}{'px':>5s}{'train':>8s}{'infer':>8s}{'MB/image':>12s}{'MB const':>12s}"
-        )
-        print(f"{head}{'MB static':>12s}{'GB at 32':>10s}  < {BAR_GB:g} GB")
-    for name in names:
-        timed = GPU or arguments.full or name.endswith(("_narrow", "_small"))
-        for size_px in (64, 224):
-            if not arguments.sweep:
-                print(line(name, size_px, timed), flush=True)
-            elif timed:
-                print(sweep(name, size_px), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.gpu:
+            for row in gpu_rows(asked.names or TOLD_MORE, Path(folder)):
+                print(row, flush=True)
+            return
+        if asked.sweep:
+            print(f"images/s on {where}, by images at a time")
+            print(f"{'model':40s}{'px':>5s}" + "".join(f"{count:10d}" for count in BATCHES))
+        else:
+            print(f"images/s on {where}; MB: per image, constant, static; GB: training step of 32")
+            speeds = "".join(f"{name:>8s}" for name in ("train", "infer", "1 view", "8 views"))
+            head = f"{'model':40s}{'px':>5s}{speeds}{'MB/image':>12s}{'MB const':>12s}"
+            print(f"{head}{'MB static':>12s}{'GB at 32':>10s}  < {BAR_GB:g} GB")
+        indexes = {}
+        for size_px in SIZES_PX:
+            part = Path(folder) / str(size_px)
+            part.mkdir()
+            indexes[size_px] = noise_shards(part, SAMPLES[size_px], size_px, "test", SEGMENTS)
+        for name in names:
+            timed = GPU or asked.full or name.endswith(("_narrow", "_small"))
+            for size_px in SIZES_PX:
+                if not asked.sweep:
+                    print(line(name, size_px, indexes[size_px], timed), flush=True)
+                elif timed:
+                    print(sweep(name, size_px), flush=True)
 
 
 if __name__ == "__main__":
