@@ -200,6 +200,6 @@ def test_a_base_that_is_missing_or_its_own_is_refused(tmp_path):
 
 def test_only_models_of_the_experiment_are_fused():
     values = values_of()
-    values["experiments"]["ground"]["members"] = ["resnet18", "alexnet"]
+    values["experiments"]["ground"]["members"] = ["resnet18_narrow", "alexnet"]
     with pytest.raises(ConfigError, match=r"members: alexnet not among the models"):
         parse_config(values)

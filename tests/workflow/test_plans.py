@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+from small_survey import write_objects
 
 from lenshunt.provenance import ROOT
 
@@ -27,6 +29,19 @@ def test_a_shipped_study_is_planned_with_its_comparisons_and_evidence(checkout, 
     plan = checkout.dry_run("--configfile", name)
     assert plan.jobs["train"] == len(values["models"]) * len(values["seeds"])
     assert {"comparisons", "study_table", "evidence", "evidence_figure"} <= set(plan.jobs)
+
+
+def test_the_survey_to_copy_is_planned_from_cutouts_to_candidates(checkout):
+    values = yaml.safe_load((checkout.root / "config/survey.yaml").read_text())
+    # a folder of its own, for the files that a user has
+    for name in ("my_galaxies", "my_survey"):
+        pattern = f"data/plans/{name}/*.fits"
+        values["datasets"][name]["images"] = [pattern]
+        write_objects(checkout.root / Path(pattern).parent, 12, 0)
+    (checkout.root / "survey.yaml").write_text(yaml.safe_dump(values))
+    plan = checkout.dry_run("--configfile", "survey.yaml")
+    assert plan.jobs["train"] == len(values["experiments"]["ground"]["models"])
+    assert {"inject", "predict_search", "candidates", "metrics"} <= set(plan.jobs)
 
 
 def test_the_paper_is_planned_for_the_cluster_with_one_gpu_job_per_model_and_seed(checkout):
