@@ -146,6 +146,12 @@ def test_a_sample_that_occurs_twice_is_named(tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+def test_objects_that_share_a_position_are_warned_of(tmp_path):
+    with pytest.warns(UserWarning, match="30 of the 30 objects .* so in one split; see that ra"):
+        table = split_table(tmp_path, [record(i, ra=0.0, dec=0.0) for i in range(30)])
+    assert table["split"].nunique() == 1
+
+
 def test_neighbours_are_found_across_ra_zero_and_at_the_pole():
     second = 1 / 3600
     ra = np.array([0.2 * second, 360 - 0.2 * second, 10.0, 190.0, NAN, NAN])

@@ -243,3 +243,10 @@ def test_a_file_that_could_hold_code_is_not_loaded(tmp_path):
         ValueError, match="lenshunt-checkpoint-0 found, lenshunt-checkpoint-1 wanted"
     ):
         load_checkpoint(path, "classifier")
+
+
+def test_a_training_without_samples_says_where_they_went(monkeypatch, tmp_path):
+    survey = ToySurvey(train=[], val_select=alternating(16))
+    monkeypatch.setattr(dataset, "make_loader", survey.make_loader, raising=False)
+    with pytest.raises(ValueError, match=r"nothing to train on: no sample of .*index\.json"):
+        run(tmp_path)

@@ -1,6 +1,7 @@
 """Leak-proof, stratified splits of one data set; they depend on nothing but it and the seed."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from functools import reduce
 
@@ -41,6 +42,8 @@ NEEDED_COLUMNS = (
     *FACTOR_COLUMNS,
 )
 MERGED = "*"
+#: Objects from which on one system with more than half of them looks like a mistake.
+_MANY = 20
 
 
 def make_splits(
@@ -59,7 +62,8 @@ def make_splits(
     held_out : every sample is in split `test`, in every fold too
     Objects of one system, or within config.match_radius_arcsec of each other, form a group and
     stay together. Where config.folds is set, the groups are also cut into folds, in the same order
-    within the same strata. Raises ValueError naming a sample that occurs twice.
+    within the same strata. Warns where most objects are one group. Raises ValueError naming a
+    sample that occurs twice.
     """
     table = read_chunks(metadata)
     number = same_object(
@@ -68,6 +72,7 @@ def make_splits(
         table["dec"].to_numpy(float),
         config.match_radius_arcsec,
     )
+    _warn_of_one_position(table, number, config.match_radius_arcsec)
     groups = _group_factors(table, number)
     table["group"] = groups["group"].to_numpy()[number]
     groups = groups.assign(**NO_FOLD)
@@ -88,6 +93,18 @@ def make_splits(
     ).astype(dict.fromkeys(FOLD_COLUMNS, "int16"))
     with whole_file(out) as partial:
         table[list(SPLIT_COLUMNS)].to_parquet(partial, index=False)
+
+
+def _warn_of_one_position(table: pd.DataFrame, number: np.ndarray, radius_arcsec: float) -> None:
+    """Warn where more than half of many objects would share a split. number : group of each"""
+    largest = int(np.bincount(number).max()) if len(number) else 0
+    if len(number) >= _MANY and largest > len(number) / 2:
+        warnings.warn(
+            f"{largest} of the {len(number)} objects of {table['dataset'].iloc[0]} are of one "
+            f"system or within {radius_arcsec:g} arcsec of each other, and so in one split; see "
+            "that ra and dec (of the catalogue, else of each file's WCS) are those of the objects",
+            stacklevel=3,
+        )
 
 
 def read_chunks(metadata: Sequence[str], more: Sequence[str] = ()) -> pd.DataFrame:

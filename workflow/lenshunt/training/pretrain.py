@@ -33,7 +33,7 @@ from lenshunt.training.module import Fitting
 from lenshunt.training.regression import TARGETS, Regression, TargetScale, regression_report
 from lenshunt.training.representation import representation_report
 from lenshunt.training.statistics import fit_normalisation
-from lenshunt.training.train import open_loader
+from lenshunt.training.train import open_loader, refuse_nothing
 
 
 @torch.inference_mode()
@@ -136,6 +136,7 @@ def pretrain(
     # Read before the training, in part or not at all: processes would wait for more until its end.
     look = partial(opened, training=training.model_copy(update={"workers": 0}))
     in_order, validation = look(splits=["train"]), look(splits=["val_select"])
+    refuse_nothing(in_order.table, indexes, exclusions)
     shown = look(splits=["train"], shuffle=True)
     normalisation = fit_normalisation(shown, in_order.table, grid)
     task = Regression(TargetScale.of(in_order.table))

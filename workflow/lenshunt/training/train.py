@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from lenshunt import dataset
@@ -58,6 +59,17 @@ def open_loader(
     )
 
 
+def refuse_nothing(table: pd.DataFrame, indexes: list[str], exclusions: str | None) -> None:
+    """Raise ValueError where `table` has no training sample of `indexes` left."""
+    if table.empty:
+        listed = f", or all are on the list {exclusions}, with the reason of each" * bool(
+            exclusions
+        )
+        raise ValueError(
+            f"nothing to train on: no sample of {', '.join(indexes)} is in split train{listed}"
+        )
+
+
 def train(
     *,
     indexes: list[str],
@@ -99,6 +111,7 @@ def train(
     # Read before the training, in part or not at all: processes would wait for more until its end.
     looked_at = training.model_copy(update={"workers": 0})
     in_order = open_loader(0, 1, splits=["train"], training=looked_at, **options)
+    refuse_nothing(in_order.table, indexes, exclusions)
     validation = open_loader(0, 1, splits=["val_select"], training=looked_at, **options)
     dataset.guard_labels(in_order.table)
     dataset.guard_labels(validation.table)
