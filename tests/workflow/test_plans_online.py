@@ -30,7 +30,7 @@ def test_hosts_and_sources_are_made_before_the_training_and_hosts_are_checked_fo
     experiment["online"] = online
     (checkout.root / "online.yaml").write_text(yaml.safe_dump(values))
     plan = checkout.dry_run("--configfile", "online.yaml")
-    training = inputs_of(plan, r"Training resnet18_narrow, seed 1 \(space\)")
+    training = inputs_of(plan, r"Training resnet18, seed 1 \(space\)")
     assert "shards/space/galaxies/index.json" in training
     assert "online/space/sources.h5" in training
     assert "shards/space/sharp" not in training
@@ -42,5 +42,5 @@ def test_hosts_and_sources_are_made_before_the_training_and_hosts_are_checked_fo
     # neither the other experiment nor any scores see them
     ground = inputs_of(plan, r"Training resnet18_narrow, seed 1 \(ground\)")
     assert "galaxies/index.json" not in ground.replace("galaxiesml", "")
-    predicting = inputs_of(plan, r"Predicting with resnet18_narrow, seed 1 \(space\)")
+    predicting = inputs_of(plan, r"Predicting with resnet18, seed 1 \(space\)")
     assert "galaxies/index.json" not in predicting
