@@ -161,7 +161,7 @@ def test_the_same_seed_draws_the_same_lenses():
 
 
 def test_a_selection_that_leaves_nothing_is_refused():
-    with pytest.raises(ValueError, match=r"seeing of .* lower snr_min, widen theta_e_arcsec"):
+    with pytest.raises(ValueError, match=r"seeing of .* lower snr_min, allow more Einstein radii"):
         draw_population(np.random.default_rng(9), 5, SURVEYS["des"], Selection(snr_min=1e5))
 
 

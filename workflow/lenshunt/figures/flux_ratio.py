@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from lenshunt.evaluation import FUSED, sets_apart
 from lenshunt.figures.series import models_of, panel_blocks
 from lenshunt.figures.style import paper_style, save, undefined
+from lenshunt.training.scores import FNR_LOW_MAX
 
 BINS = {"low": "< 0.1", "medium": "0.1-0.3", "high": "> 0.3"}
-#: Largest false-negative rate wanted in the low bin.
-TARGET = 0.3
 METRICS = {"fnr_at_fpr_0.1": "full", "fnr_at_fpr_1e-3": "none"}
 #: Part of a bin's width over which its points are spread.
 SPREAD = 0.76
@@ -69,7 +68,7 @@ def _panel(axis: Axes, metrics: pd.DataFrame, looks: Mapping[str, dict[str, Any]
             axis.errorbar(places, value, bars, ls="", ms=3, lw=0.6, mew=0.7, **style)
     counts = metrics.groupby("stratum")["n_lens"].first()
     ticks = [f"{text}\n({int(counts.get(f'flux_ratio={b}', 0))})" for b, text in BINS.items()]
-    axis.axhline(TARGET, color="0.6", lw=0.8, ls="--", zorder=0)
+    axis.axhline(FNR_LOW_MAX, color="0.6", lw=0.8, ls="--", zorder=0)
     axis.set_xticks(range(len(BINS)), ticks)
     axis.set(ylim=(-0.03, 1.03), xlim=(-0.5, len(BINS) - 0.5))
     axis.set(xlabel="lensed / total flux (lenses)", ylabel="false-negative rate")

@@ -70,7 +70,9 @@ def plan_injection(
     try:
         population = draw_population(rng, dataset.population, survey, selection)
     except ValueError as error:
-        raise ValueError(f"datasets.{name}: {error} (hosts: {dataset.hosts})") from None
+        raise ValueError(
+            f"datasets.{name}: {error} (keys snr_min, theta_e_arcsec; hosts: {dataset.hosts})"
+        ) from None
     key = f"datasets.{name}.sources"
     sources = choose_sources(key, source_chunks, dataset.sources_max, seed) if source_chunks else []
     write_sources(sources, out_sources)

@@ -6,10 +6,10 @@ import pandas as pd
 
 from lenshunt.evaluation import FUSED, STAGES, published_scores, sets_apart
 from lenshunt.report.tables import number_text, read_json
+from lenshunt.training.scores import FNR_LOW_MAX
 
-#: Faint lenses missed: stratum and metric, and the largest rate without a warning.
+#: Faint lenses missed: stratum and metric.
 FNR_LOW = ("flux_ratio=low", "fnr_at_fpr_0.1")
-FNR_LOW_WARNING = 0.3
 #: Columns of the main table by (stratum, metric), in its order.
 MAIN_METRICS = {
     ("all", "auroc"): "AUROC",
@@ -62,12 +62,12 @@ def faint_lens_warnings(path: str) -> list[str]:
     found = []
     for dataset in sets_apart(metrics["dataset"]):
         rows = metrics[metrics["dataset"] == dataset]
-        over = rows[rows["value"] > FNR_LOW_WARNING]
+        over = rows[rows["value"] > FNR_LOW_MAX]
         if len(over):
             names = ", ".join(f"{r['label']} {r['value']:.0%}" for _, r in over.iterrows())
             found.append(
                 f"Warning: on {dataset}, {len(over)} of {len(rows)} scores miss more than "
-                f"{FNR_LOW_WARNING:.0%} of the {rows['n_lens'].iloc[0]} lenses of flux ratio < 0.1 "
+                f"{FNR_LOW_MAX:.0%} of the {rows['n_lens'].iloc[0]} lenses of flux ratio < 0.1 "
                 f"at FPR <= 0.1: {names}."
             )
     return found

@@ -13,10 +13,7 @@ from tqdm import tqdm
 
 from lenshunt.provenance import whole_file
 from lenshunt.training.module import Fitting
-from lenshunt.training.scores import selection_score
-
-#: Warned of when more faint lenses than this are missed in validation.
-FNR_LOW_WARNING = 0.3
+from lenshunt.training.scores import FNR_LOW_MAX, selection_score
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -109,7 +106,7 @@ class Progress(lightning.Callback):
         tqdm.write(
             f"epoch {row['epoch']:3d}  {text}  {row['images_per_s']:.0f} images/s", file=sys.stderr
         )
-        if row.get("val_fnr_low", 0.0) > FNR_LOW_WARNING:
+        if row.get("val_fnr_low", 0.0) > FNR_LOW_MAX:
             tqdm.write(
                 f"warning: {row['val_fnr_low']:.0%} of the lenses of flux ratio < 0.1 are missed "
                 "at FPR <= 0.1 in validation",

@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 NEGATIVES_FOR_TPR = 10_000
 #: Flux ratio below which a lens counts as faint; Metcalf et al. 2019 find such arcs hard to see.
 LOW_FLUX_RATIO = 0.1
+#: Largest rate at which such lenses may be missed without a warning.
+FNR_LOW_MAX = 0.3
 NAN = float("nan")
 
 
