@@ -173,8 +173,8 @@ def _too_few(found: int, drawn: int, survey: Survey | None, chosen: Selection) -
     return (
         f"only {found} of {drawn} simulated lenses{seen} have arcs of S/N {chosen.snr_min:g}, "
         f"magnified {chosen.magnification_min:g} times, and an Einstein radius of {low:g} to "
-        f"{high:g} arcsec; lower snr_min, allow more Einstein radii where a key gives them, or take "
-        "sharper or deeper images"
+        f"{high:g} arcsec; lower snr_min, allow more Einstein radii where a key gives them, or "
+        "take sharper or deeper images"
     )
 
 
