@@ -9,8 +9,8 @@ from lenshunt.config import (
     ConfigError,
     check_config,
     load_model_config,
+    load_models,
     merged_training,
-    models_used,
     parse_config,
 )
 from lenshunt.config.documentation import readme, schemas
@@ -28,8 +28,49 @@ def values_of(path: Path = ROOT / "config" / "config.yaml") -> dict:
 
 def check(values: dict) -> None:
     config = parse_config(values)
-    folder = ROOT / "config" / "models"
-    check_config(config, {n: load_model_config(folder / f"{n}.yaml") for n in models_used(config)})
+    check_config(config, load_models(config))
+
+
+def with_model(path, **values) -> dict:
+    """The demo's values with a model file at `path`, in the experiment `ground`."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(values))
+    demo = values_of()
+    demo["experiments"]["ground"]["models"].append(str(path))
+    return demo
+
+
+def test_a_model_file_may_lie_anywhere_and_rest_on_a_shipped_one(tmp_path):
+    values = with_model(tmp_path / "mine" / "net.yaml", base="resnet18_narrow", pretrained=False)
+    config = parse_config(values)
+    assert config.experiments["ground"].models[-1] == "net"
+    model = load_models(config)["net"]
+    assert model.architecture == "resnet"
+    assert not model.pretrained
+    # what the run writes down of its configuration can be run again
+    assert load_models(parse_config(config.model_dump())) == load_models(config)
+    check(values)
+
+
+def test_a_model_file_elsewhere_with_the_name_of_a_shipped_one_is_refused(tmp_path):
+    values = with_model(tmp_path / "resnet18.yaml", base="resnet18")
+    with pytest.raises(ConfigError, match=r"resnet18\.yaml has the name of .*; rename the file"):
+        check(values)
+
+
+def test_two_model_files_of_one_name_are_refused(tmp_path):
+    values = with_model(tmp_path / "a" / "net.yaml", base="resnet18")
+    other = with_model(tmp_path / "b" / "net.yaml", base="resnet18")["experiments"]["ground"]
+    values["experiments"]["again"] = other
+    with pytest.raises(ConfigError, match=r"experiments\.again\.models: .*rename the file"):
+        check(values)
+
+
+def test_a_model_file_that_is_not_there_is_named(tmp_path):
+    values = values_of()
+    values["experiments"]["ground"]["models"] = [str(tmp_path / "none.yaml")]
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such model"):
+        check(values)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)

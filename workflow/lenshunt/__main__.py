@@ -12,7 +12,7 @@ from lenshunt.config import (
     Grid,
     check_config,
     load_model_config,
-    models_used,
+    load_models,
     parse_config,
 )
 from lenshunt.config.documentation import write_documentation
@@ -37,9 +37,7 @@ how to go on:
 def _check(arguments: argparse.Namespace) -> None:
     file = Path(arguments.config)
     config = parse_config(yaml.safe_load(file.read_text()), str(file))
-    folder = ROOT / "config" / "models"
-    models = {name: load_model_config(folder / f"{name}.yaml") for name in models_used(config)}
-    check_config(config, models)
+    check_config(config, load_models(config))
     print(f"{file}: {len(config.datasets)} data sets, {len(config.experiments)} experiments, good")
 
 

@@ -6,9 +6,8 @@ from snakemake.exceptions import WorkflowError
 from lenshunt.config import (
     ConfigError,
     check_config,
-    load_model_config,
+    load_models,
     merged_training,
-    models_used,
     parse_config,
 )
 from lenshunt.provenance import code_digest, note_run, remove_stale_lock
@@ -21,10 +20,7 @@ if workflow.is_main_process and remove_stale_lock("."):
 
 try:
     CONFIG = parse_config(config)
-    MODELS = {
-        name: load_model_config(f"{workflow.basedir}/config/models/{name}.yaml")
-        for name in models_used(CONFIG)
-    }
+    MODELS = load_models(CONFIG)
     check_config(CONFIG, MODELS)
 except ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None

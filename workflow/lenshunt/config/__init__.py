@@ -1,6 +1,6 @@
 """The typed definition of every configuration file: what a key means, its default, its bounds."""
 
-from lenshunt.config.checks import check_config, models_used
+from lenshunt.config.checks import check_config
 from lenshunt.config.comparisons import FUSED_LABEL, Comparison
 from lenshunt.config.cutouts import VoteColumns
 from lenshunt.config.datasets import (
@@ -23,6 +23,7 @@ from lenshunt.config.load import (
     ConfigError,
     dataset_from,
     load_model_config,
+    load_models,
     merged_training,
     parse_config,
 )
@@ -89,7 +90,7 @@ __all__ = [
     "check_config",
     "dataset_from",
     "load_model_config",
+    "load_models",
     "merged_training",
-    "models_used",
     "parse_config",
 ]

@@ -8,11 +8,11 @@ from lenshunt.config.datasets import Dataset, RelicsDataset
 from lenshunt.config.field_checks import check_fields
 from lenshunt.config.held_out_checks import check_held_out
 from lenshunt.config.injection_checks import check_injection
-from lenshunt.config.load import ConfigError, merged_training
+from lenshunt.config.load import ConfigError, merged_training, model_files
 from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
 from lenshunt.config.online_checks import check_online
 from lenshunt.config.render_checks import check_renders
-from lenshunt.config.root import Config, Experiment
+from lenshunt.config.root import Config
 from lenshunt.surveys import AUTO, survey_named
 
 POSITIVES_ONLY = ("castles", "hst_lenses")
@@ -43,11 +43,12 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         *_segments(config, models),
         *check_renders(config, models),
     ]
+    files = model_files(config)
     for name, model in models.items():
         try:
             model.check_training(merged_training(config.training.model_dump(), model.training))
         except ValueError as error:
-            problems.append(f"config/models/{name}.yaml: {error}")
+            problems.append(f"{files[name]}: {error}")
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -270,12 +271,3 @@ def _segments(config: Config, models: Mapping[str, ModelConfig]) -> list[str]:
         for model in experiment.models
         if model in models and models[model].architecture in NEEDS_SEGMENTS
     ]
-
-
-def models_used(config: Config) -> list[str]:
-    """Names of the model files that the experiments use, sorted."""
-    used: set[str] = set()
-    experiments: list[Experiment] = list(config.experiments.values())
-    for experiment in experiments:
-        used.update(experiment.models)
-    return sorted(used)

@@ -10,6 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from lenshunt.config.datasets import Dataset
 from lenshunt.config.models import ModelConfig, TrainingConfig
 from lenshunt.config.root import Config
+from lenshunt.provenance import ROOT
+
+#: Where the models of this project are.
+MODEL_FOLDER = ROOT / "config" / "models"
 
 
 class ConfigError(ValueError):
@@ -33,8 +37,36 @@ def parse_config(values: Mapping[str, Any], where: str = "config") -> Config:
         raise ConfigError(_sentences(error, where)) from None
 
 
+def model_files(config: Config) -> dict[str, Path]:
+    """The file of every model that an experiment uses, by name, sorted.
+
+    Raises ConfigError where one name stands for two files: products are called by it.
+    """
+    found: dict[str, Path] = {}
+    for key, experiment in config.experiments.items():
+        for name in experiment.models:
+            shipped = MODEL_FOLDER / f"{name}.yaml"
+            file = Path(experiment.model_files.get(name, shipped))
+            other = shipped if file != shipped and shipped.exists() else found.get(name, file)
+            if other.resolve() != file.resolve():
+                raise ConfigError(
+                    f"experiments.{key}.models: {file} has the name of {other}; rename the file, "
+                    "since all that is made with a model is called by its name"
+                )
+            found[name] = file
+    return dict(sorted(found.items()))
+
+
+def load_models(config: Config) -> dict[str, ModelConfig]:
+    """The model files that the experiments use, by name. Raises ConfigError, every bad key."""
+    return {name: load_model_config(file) for name, file in model_files(config).items()}
+
+
 def load_model_config(path: Path | str) -> ModelConfig:
-    """One config/models/NAME.yaml with what its `base` gives. Raises ConfigError, every bad key."""
+    """One model file with what its `base` gives, a file beside it or a name in config/models.
+
+    Raises ConfigError, every bad key.
+    """
     file = Path(path)
     try:
         return ModelConfig(**_model_values(file, ()))
@@ -45,7 +77,7 @@ def load_model_config(path: Path | str) -> ModelConfig:
 def _model_values(file: Path, users: tuple[str, ...]) -> dict[str, Any]:
     """Values of a model's file laid over those of its base; users : the files that led here."""
     if not file.exists():
-        known = sorted(p.stem for p in file.parent.glob("*.yaml"))
+        known = sorted(p.stem for p in MODEL_FOLDER.glob("*.yaml"))
         named = f", the base of {users[-1]}" if users else ""
         raise ConfigError(f"{file}{named}: no such model; config/models has {', '.join(known)}")
     values = yaml.safe_load(file.read_text())
@@ -57,7 +89,8 @@ def _model_values(file: Path, users: tuple[str, ...]) -> dict[str, Any]:
     users = (*users, file.stem)
     if base in users:
         raise ConfigError(f"{file}: base: {' -> '.join((*users, base))} goes in a circle")
-    under = _model_values(file.with_name(f"{base}.yaml"), users)
+    beside = file.with_name(f"{base}.yaml")
+    under = _model_values(beside if beside.exists() else MODEL_FOLDER / f"{base}.yaml", users)
     merged = {**under, **values}
     for key in ("parameters", "loss_terms", "training"):
         merged[key] = {**under.get(key, {}), **values.get(key, {})}

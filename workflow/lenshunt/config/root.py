@@ -1,6 +1,7 @@
 """The whole configuration, config/config.yaml, and the checks across its sections."""
 
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +12,9 @@ from lenshunt.config.demo import Demo
 from lenshunt.config.models import TrainingConfig
 from lenshunt.config.online import Online
 from lenshunt.config.pretraining import Pretraining
+
+#: Ends an entry of `models` that is the path of a file, no name of one in config/models.
+MODEL_SUFFIXES = (".yaml", ".yml")
 
 
 class Grid(Strict):
@@ -130,7 +134,10 @@ class Experiment(Strict):
     evaluate: list[str] = Field(min_length=1)
     """Data sets whose test split is scored."""
     models: list[str] = Field(min_length=1)
-    """Names of files in config/models."""
+    """Names of files in config/models, or paths of model files that lie elsewhere (mine/net.yaml,
+    from the working directory), whose name is then that of the file (net)."""
+    model_files: dict[str, str] = {}
+    """Paths of the models that lie elsewhere, by name; filled from `models`."""
     seeds: list[int] = Field(min_length=1)
     """One training job per model and seed."""
     pretraining: str | None = None
@@ -156,6 +163,18 @@ class Experiment(Strict):
     baseline: str | None = None
     """One of `models`, with which every other one and `fused` are compared; none compares only
     what `comparisons` lists."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_of_files(cls, values: Any) -> Any:
+        """Names in `models`, and the paths that were among them in `model_files`."""
+        if not isinstance(values, dict) or not isinstance(values.get("models"), list):
+            return values
+        listed = values["models"]
+        paths = [entry for entry in listed if str(entry).endswith(MODEL_SUFFIXES)]
+        files = {**(values.get("model_files") or {}), **{Path(path).stem: path for path in paths}}
+        names = [Path(entry).stem if entry in paths else entry for entry in listed]
+        return {**values, "models": names, "model_files": files}
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> Self:
