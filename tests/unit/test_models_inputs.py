@@ -9,7 +9,12 @@ from lenshunt.models import CONDITIONS, Normalisation, condition_table
 from lenshunt.models.conditions import ConditionEncoder
 from lenshunt.models.inputs import ImageInput, asinh, background_sigma
 
-GREY = Normalisation(band_sigma_njy=(1.0,) * 5, size_px=32, pixel_scale_arcsec=0.168)
+#: Every image of these tests is in units of its noise, with a stretch that turns at one sigma.
+GREY = Normalisation(softening=1.0, band_sigma_njy=(1.0,) * 5, size_px=32, pixel_scale_arcsec=0.168)
+
+
+def pictures(image, variance, flags, **more) -> dict:
+    return {"image": image, "variance": variance, "band_flags": flags, **more}
 
 
 def conditioned(**changes) -> Normalisation:
@@ -30,15 +35,35 @@ def conditioned(**changes) -> Normalisation:
 def test_an_image_of_another_depth_looks_alike_in_units_of_its_noise():
     image, variance = (torch.from_numpy(a) for a in toy_images(alternating(4)))
     flags = torch.tensor([[1.0, 1, 1, 1, 0]]).repeat(4, 1)
-    reference = ImageInput(GREY, True)(image, variance, flags)
-    deeper = ImageInput(GREY, True)(image * 7, variance * 49, flags)
+    reference = ImageInput(GREY, True)(pictures(image, variance, flags))
+    deeper = ImageInput(GREY, True)(pictures(image * 7, variance * 49, flags))
     torch.testing.assert_close(deeper, reference, atol=1e-5, rtol=1e-5)
+
+
+def test_a_smoothed_image_is_as_deep_as_it_was():
+    image = torch.randn(2, 5, 32, 32)
+    variance, flags = torch.ones(2, 5, 32, 32), torch.ones(2, 5)
+    sharp = ImageInput(GREY, True)(pictures(image, variance, flags, noise_corr=torch.ones(2, 5)))
+    # of 25 pixels together the noise is the same, of each a fifth
+    smoothed = pictures(image, variance / 25, flags, noise_corr=torch.full((2, 5), 25.0))
+    torch.testing.assert_close(ImageInput(GREY, True)(smoothed), sharp)
+
+
+def test_the_stretch_turns_at_the_softening_in_units_of_white_noise():
+    grid = {"size_px": 32, "pixel_scale_arcsec": 0.168}
+    matched = Normalisation(
+        band_sigma_njy=(0.5,) * 5, band_white_sigma_njy=(2.0,) * 5, softening=4.0, **grid
+    )
+    image, variance = torch.full((1, 5, 32, 32), 8.0), torch.full((1, 5, 32, 32), 0.25)
+    correlated = pictures(image, variance, torch.ones(1, 5), noise_corr=torch.full((1, 5), 16.0))
+    channels = ImageInput(matched, False)(correlated)
+    torch.testing.assert_close(channels[:, :5], torch.full((1, 5, 32, 32), np.arcsinh(1.0)))
 
 
 def test_colours_survive_a_difference_in_depth_between_bands():
     image = torch.full((1, 5, 32, 32), 0.01)
     variance = torch.ones(1, 5, 32, 32) * torch.tensor([1.0, 4, 4, 9, 1])[None, :, None, None]
-    channels = ImageInput(GREY, False)(image, variance, torch.ones(1, 5))
+    channels = ImageInput(GREY, False)(pictures(image, variance, torch.ones(1, 5)))
     torch.testing.assert_close(channels[:, 0], channels[:, 3])
 
 
@@ -46,7 +71,7 @@ def test_a_symmetric_galaxy_vanishes_from_the_residual_channels():
     y, x = torch.meshgrid(torch.arange(32.0) - 15.5, torch.arange(32.0) - 15.5, indexing="ij")
     galaxy = 50 * torch.exp(-(x**2 + 2 * y**2 + x * y) / 40)
     image = galaxy.repeat(1, 5, 1, 1)
-    channels = ImageInput(GREY, True)(image, torch.ones_like(image), torch.ones(1, 5))
+    channels = ImageInput(GREY, True)(pictures(image, torch.ones_like(image), torch.ones(1, 5)))
     assert channels[:, :5].max() > 4
     assert channels[:, 5:10].abs().max() < 1e-5
 
@@ -55,7 +80,7 @@ def test_unusable_pixels_and_their_mirror_images_have_no_residual():
     image = torch.randn(1, 5, 32, 32)
     variance = torch.ones_like(image)
     variance[0, 2, 4, 7] = torch.inf
-    channels = ImageInput(GREY, True)(image, variance, torch.ones(1, 5))
+    channels = ImageInput(GREY, True)(pictures(image, variance, torch.ones(1, 5)))
     assert channels[0, 2, 4, 7] == channels[0, 7, 4, 7] == channels[0, 7, 27, 24] == 0
     assert channels[0, 12, 4, 7] == 0
     assert channels[0, 12].sum() == 32 * 32 - 1
@@ -67,7 +92,8 @@ def test_a_band_that_is_flagged_absent_is_not_looked_at():
     changed = image.clone()
     changed[:, 4] += 100
     model = ImageInput(GREY, True)
-    assert torch.equal(model(image, variance, flags), model(changed, variance, flags))
+    seen = [model(pictures(one, variance, flags)) for one in (image, changed)]
+    assert torch.equal(*seen)
 
 
 def test_background_sigma_ignores_the_photon_noise_of_a_bright_object():
@@ -84,7 +110,9 @@ def test_fast_asinh_agrees_with_the_library_one():
 
 def test_another_number_of_bands_is_an_error():
     with pytest.raises(ValueError, match="3 bands"):
-        ImageInput(GREY, True)(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8), torch.ones(1, 3))
+        ImageInput(GREY, True)(
+            pictures(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8), torch.ones(1, 3))
+        )
 
 
 def test_conditions_are_nan_where_the_catalogue_has_nothing():

@@ -96,7 +96,7 @@ class BayesianEnsemble(LensNetwork):
     def forward(self, batch: Batch) -> Prediction:
         """`internals`: member_logits [draw, b], ResNet and transformer in turn, and draw_weights
         [draw], whose sum is 1. In training there is one draw of each."""
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         trunks = self._resnet_trunk(channels), self._vit_trunk(channels)
         draws = [None] if self.training else list(range(self.draws))
         members = [self._readouts(trunks, draw) for draw in draws]
@@ -132,7 +132,7 @@ class BayesianEnsemble(LensNetwork):
         """Condition both members' posteriors on the training samples of `batches`."""
         found: list[tuple[Prediction, Prediction]] = []
         for batch in batches:
-            channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+            channels = self.input(batch)
             trunks = self._resnet_trunk(channels), self._vit_trunk(channels)
             found.append(self._readouts(trunks, None))
         for place, posterior in enumerate((self.resnet_posterior, self.vit_posterior)):

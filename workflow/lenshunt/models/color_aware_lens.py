@@ -112,7 +112,7 @@ class ColorAwareLens(LensNetwork):
         `internals`: membership [b, segment], radius in arcsec (NaN in the padding), flux and
         variance, as the loss terms take them.
         """
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         maps = stage_maps(self.backbone, channels)
         pooled = self.backbone.pooler(maps[-1]).flatten(1)
         if not self.reads_segments:

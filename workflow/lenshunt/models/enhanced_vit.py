@@ -125,7 +125,7 @@ class EnhancedViT(LensNetwork):
         self.heads = Heads(width, dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         context = None
         if self.conditions is not None and self.context is not None:
             context = self.context(self.conditions(batch["metadata"]))

@@ -9,7 +9,7 @@ from torch.nn import functional
 from lenshunt.models.group_convolution import (
     GroupConvolution,
     GroupNormalisation,
-    centred,
+    halved,
     invariant_mean,
 )
 from lenshunt.models.heads import Heads
@@ -18,21 +18,27 @@ from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Predict
 
 
 class EquivariantBlock(nn.Module):
-    """Two 3 x 3 group convolutions and their shortcut (the basic block of He et al. 2016)."""
+    """Two 3 x 3 group convolutions and their shortcut (the basic block of He et al. 2016).
 
-    def __init__(self, inputs: int, fields: int, stride: int) -> None:
+    halves : at half the resolution of its input
+    """
+
+    def __init__(self, inputs: int, fields: int, halves: bool) -> None:
         super().__init__()
-        self.first = GroupConvolution(inputs, fields, 3, stride)
+        self.halves = halves
+        self.first = GroupConvolution(inputs, fields, 3)
         self.first_norm = GroupNormalisation(fields)
         self.second = GroupConvolution(fields, fields, 3)
         self.second_norm = GroupNormalisation(fields)
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != fields:
+        if inputs != fields:
             self.shortcut = nn.Sequential(
-                GroupConvolution(inputs, fields, 1, stride), GroupNormalisation(fields)
+                GroupConvolution(inputs, fields, 1), GroupNormalisation(fields)
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.halves:
+            x = halved(x)
         inner = functional.relu(self.first_norm(self.first(x)))
         inner = self.second_norm(self.second(inner))
         return functional.relu(inner + self.shortcut(x))
@@ -57,15 +63,14 @@ class EquivariantBackbone(nn.Module):
         blocks, inputs = [], fields[0]
         for stage, (width, depth) in enumerate(zip(fields, depths, strict=True)):
             for number in range(depth):
-                stride = 2 if number == 0 and stage > 0 else 1
-                blocks.append(EquivariantBlock(inputs, width, stride))
+                blocks.append(EquivariantBlock(inputs, width, number == 0 and stage > 0))
                 inputs = width
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, channels: torch.Tensor) -> torch.Tensor:
         x = functional.relu(self.stem_norm(self.stem(channels)))
         if self.stem_pool:
-            x = functional.max_pool2d(centred(x), 3, stride=2, padding=1)
+            x = halved(x, functional.max_pool2d)
         return invariant_mean(self.blocks(x))
 
 
@@ -87,7 +92,7 @@ class EquivariantResNet(LensNetwork):
         *,
         fields: Sequence[int] = (23, 45, 90, 181),
         depths: Sequence[int] = (2, 2, 2, 2),
-        stem_kernel: int = 7,
+        stem_kernel: int = 6,
         stem_stride: int = 2,
         stem_pool: bool = True,
         dropout: float = 0.0,
@@ -100,6 +105,6 @@ class EquivariantResNet(LensNetwork):
         self.heads = Heads(fields[-1], dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         channels = channels.contiguous(memory_format=torch.channels_last)
         return self.heads(self.backbone(channels))

@@ -86,7 +86,7 @@ class FilmResNet(LensNetwork):
         self.heads = Heads(sizes[-1], dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         condition = self.conditions(batch["metadata"])
 
         def modulated(stage: int, hidden: torch.Tensor) -> torch.Tensor:

@@ -119,7 +119,7 @@ class GatLens(LensNetwork):
 
     def forward(self, batch: Batch) -> Prediction:
         """`internals`: attention [b, node], the galaxy first, of the pooling; 0 in the padding."""
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         seen = self.backbone(channels)
         if not self.reads_segments:
             return self.heads(seen)

@@ -59,14 +59,34 @@ def group_filters(weight: torch.Tensor) -> torch.Tensor:
     return torch.cat(rows)
 
 
-def centred(x: torch.Tensor) -> torch.Tensor:
-    """[b, channel, y, x] with every even axis made odd by the mean of neighbours.
+def oriented_places(weight: torch.Tensor, lifts: bool) -> torch.Tensor:
+    """Where each value of the oriented filters stands in `weight`, int64 [8, values of weight].
 
-    Every second place of an odd axis is symmetric about its middle; of an even axis it is not,
-    and a stride of two would prefer one side.
+    Each orientation is a reordering of the weight; looked up here it costs one copy, not dozens.
     """
-    even = [2 if size % 2 == 0 else 1 for size in x.shape[2:]]
-    return x if even == [1, 1] else functional.avg_pool2d(x, even, stride=1)
+    numbers = torch.arange(weight.numel()).view(weight.shape)
+    orient = lifted_filters if lifts else group_filters
+    return orient(numbers).reshape(ORDER, -1)
+
+
+def evened(x: torch.Tensor) -> torch.Tensor:
+    """[b, channel, y, x] with every odd axis made even by the mean of neighbours; one place stays.
+
+    Every second place of an axis is never symmetric about the middle of an even one; pairs are.
+    """
+    odd = [2 if size % 2 and size > 1 else 1 for size in x.shape[2:]]
+    return x if odd == [1, 1] else functional.avg_pool2d(x, odd, stride=1)
+
+
+def halved(x: torch.Tensor, pool: Callable = functional.avg_pool2d) -> torch.Tensor:
+    """[b, channel, y, x] at half the resolution, mean (or what `pool` takes) of pairs of places.
+
+    Moves with the image, as every second place of an even axis would not, and keeps what is finer
+    than the new places from being mistaken for something coarser (Zhang 2019, arXiv:1904.11486).
+    """
+    x = evened(x)
+    pair = [min(size, 2) for size in x.shape[2:]]
+    return pool(x, pair)
 
 
 class _KeptFilters:
@@ -102,61 +122,90 @@ class GroupConvolution(nn.Module):
     """Convolution to feature maps with `fields` fields, from images or from feature maps.
 
     inputs : channels of the images (lifts=True) or fields of the feature maps
-    kernel : odd; stride : 1 or 2. An axis of n gets ceil(n / stride) places.
+    kernel : odd with stride 1, even with stride 2, which halves the resolution about the same
+        middle: an axis of n gets n places, or n // 2.
     The filters are stored once and oriented in every forward pass; without gradients in
     evaluation mode they are kept until the weights change. A compiled network orients them.
     """
+
+    places: torch.Tensor
 
     def __init__(
         self, inputs: int, fields: int, kernel: int, stride: int = 1, lifts: bool = False
     ) -> None:
         super().__init__()
-        if kernel % 2 == 0 or stride not in (1, 2):
-            raise ValueError(f"kernel {kernel} must be odd and stride {stride} 1 or 2")
-        self.stride, self.padding, self.lifts = stride, kernel // 2, lifts
+        if stride not in (1, 2) or kernel % 2 != stride % 2:
+            raise ValueError(
+                f"kernel {kernel} and stride {stride}: with stride 1 the kernel must be odd, with "
+                "stride 2 even"
+            )
+        self.stride, self.padding = stride, (kernel - 1) // 2
         # Four axes: only such weights can be told to lie with their channels last.
         self.weight = nn.Parameter(
             torch.empty(fields, inputs if lifts else ORDER * inputs, kernel, kernel)
         )
         nn.init.kaiming_normal_(self.weight, mode="fan_in", nonlinearity="relu")
+        places = oriented_places(torch.empty(self.weight.shape, device="cpu"), lifts)
+        self.register_buffer("places", places, persistent=False)
         self._kept = _KeptFilters()
 
-    def filters(self) -> torch.Tensor:
+    def oriented(self, weight: torch.Tensor) -> torch.Tensor:
         """[8 field, channels of the input, k, k]."""
-        orient = lifted_filters if self.lifts else group_filters
+        fields, *filter_shape = weight.shape
+        rows = weight.reshape(1, -1).expand(ORDER, -1).gather(1, self.places)
+        filters = rows.view(ORDER * fields, *filter_shape)
+        return filters.contiguous(memory_format=torch.channels_last)
+
+    def filters(self) -> torch.Tensor:
+        """Of the weight as it is, [8 field, channels of the input, k, k]."""
         if torch.compiler.is_compiling():
-            return orient(self.weight)
+            return self.oriented(self.weight)
         # A weight with a gradient may be stepped by a fused optimiser, which it does not count.
         uncounted = self.weight.grad is not None or self.weight.is_inference()
         if self.training or torch.is_grad_enabled() or uncounted:
             self._kept.forget()
-            return orient(self.weight)
-        return self._kept.of(self.weight, orient)
+            return self.oriented(self.weight)
+        return self._kept.of(self.weight, self.oriented)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.stride == 2:
-            x = centred(x)
-        # With a stride over a single place, oneDNN leaves the bf16 gradients of those weights that
-        # meet nothing but padding unwritten (torch 2.13 on a CPU).
-        stride = [self.stride if size > 1 else 1 for size in x.shape[2:]]
-        return functional.conv2d(x, self.filters(), stride=stride, padding=self.padding)
+            x = evened(x)
+        return functional.conv2d(x, self.filters(), stride=self.stride, padding=self.padding)
 
 
 class GroupNormalisation(nn.Module):
-    """Batch normalisation whose statistics and scales a field's eight elements share."""
+    """Batch normalisation whose scales and running statistics a field's eight elements share.
 
-    def __init__(self, fields: int) -> None:
+    In training each element is normalised by the statistics of its own batch: images come at any
+    angle, so that these differ by chance alone, and torch normalises many channels several times
+    as fast as many pixels of few. In evaluation all elements are treated alike, exactly.
+    """
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+    def __init__(self, fields: int, momentum: float = 0.1) -> None:
         super().__init__()
-        self.fields = fields
-        self.norm = nn.BatchNorm2d(fields)
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(fields))
+        self.bias = nn.Parameter(torch.zeros(fields))
+        self.register_buffer("mean", torch.zeros(fields))
+        self.register_buffer("variance", torch.ones(fields))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x : [b, 8 field, y, x]."""
-        count, _, height, width = x.shape
-        # Elements become further pixels: a view where channels are last in memory.
-        last = x.permute(0, 2, 3, 1).reshape(count, height, width * ORDER, self.fields)
-        normal = self.norm(last.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return normal.reshape(count, height, width, -1).permute(0, 3, 1, 2)
+        mean, variance, weight, bias = (
+            values.repeat(ORDER) for values in (self.mean, self.variance, self.weight, self.bias)
+        )
+        normal = functional.batch_norm(
+            x, mean, variance, weight, bias, self.training, self.momentum
+        )
+        if self.training:
+            # batch_norm has moved the repeated statistics, each element by its own
+            with torch.no_grad():
+                self.mean.copy_(mean.view(ORDER, -1).mean(dim=0))
+                self.variance.copy_(variance.view(ORDER, -1).mean(dim=0))
+        return normal
 
 
 def invariant_mean(x: torch.Tensor) -> torch.Tensor:

@@ -120,10 +120,13 @@ class Normalisation:
     """Statistics of the training set that a model needs again at prediction; in its checkpoint.
 
     band_sigma_njy : typical background sigma per pixel of each band slot
+    band_white_sigma_njy : the same of white noise as deep (`inputs.white_sigma`); empty where the
+        noise of the training set is white
     size_px, pixel_scale_arcsec : the grid that the model was trained on
     condition_mean, condition_std : of each name in `conditions`, over the samples that have it
     conditions_hidden : conditions that the model must not see, always treated as missing
-    softening : flux, in background sigmas, at which the asinh stretch turns logarithmic
+    softening : flux per pixel, in units of that white noise, at which the asinh stretch turns
+        logarithmic
     psf_fwhm_arcsec, psf_moffat_beta : the PSF that cutouts were matched to; 0 where unknown
     """
 
@@ -134,7 +137,8 @@ class Normalisation:
     condition_mean: tuple[float, ...] = ()
     condition_std: tuple[float, ...] = ()
     conditions_hidden: tuple[str, ...] = ()
-    softening: float = 1.0
+    softening: float = 4.0
+    band_white_sigma_njy: tuple[float, ...] = ()
     psf_fwhm_arcsec: float = 0.0
     psf_moffat_beta: float = 0.0
     bands: tuple[str, ...] = field(default=SLOTS)
@@ -145,8 +149,14 @@ class Normalisation:
                 f"normalisation has {len(self.band_sigma_njy)} background sigmas "
                 f"for {len(self.bands)} bands"
             )
-        if any(not sigma > 0 for sigma in self.band_sigma_njy):
-            raise ValueError(f"background sigmas {self.band_sigma_njy} must all be positive")
+        if len(self.band_white_sigma_njy) not in (0, len(self.bands)):
+            raise ValueError(
+                f"normalisation has {len(self.band_white_sigma_njy)} sigmas of white noise "
+                f"for {len(self.bands)} bands"
+            )
+        for sigmas in (self.band_sigma_njy, self.band_white_sigma_njy):
+            if any(not sigma > 0 for sigma in sigmas):
+                raise ValueError(f"background sigmas {sigmas} must all be positive")
         if not len(self.conditions) == len(self.condition_mean) == len(self.condition_std):
             raise ValueError("normalisation needs one mean and one std per condition")
 

@@ -119,7 +119,7 @@ class PinnLens(LensNetwork):
 
     def forward(self, batch: Batch) -> Prediction:
         """`lens_parameters` has columns lensing.PARAMETERS; chi2_gain is NaN without a fit."""
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         *_, before, last = stage_maps(self.backbone, channels)
         pooled = self.backbone.pooler(last).flatten(1)
         if not self.fits_lenses:

@@ -89,7 +89,7 @@ class ResNet(LensNetwork):
         self.heads = Heads(stage_channels(widths, layer_type)[-1], dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         channels = channels.contiguous(memory_format=torch.channels_last)
         pooled = self.backbone(channels).pooler_output
         return self.heads(pooled.flatten(1))

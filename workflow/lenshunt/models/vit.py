@@ -76,6 +76,6 @@ class ViT(LensNetwork):
         self.heads = Heads(width, dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
-        channels = self.input(batch["image"], batch["variance"], batch["band_flags"])
+        channels = self.input(batch)
         tokens = self.backbone(channels, interpolate_pos_encoding=True).last_hidden_state
         return self.heads(tokens[:, 1:].mean(dim=1))

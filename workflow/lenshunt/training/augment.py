@@ -43,7 +43,7 @@ def warp(
     that their mean is hardly less noisy than one of them.
     """
     bands = image.shape[1]
-    good = torch.isfinite(variance)
+    good = variance < torch.inf
     planes = torch.cat(
         [torch.where(good, image, 0.0), torch.where(good, variance, 0.0), good.to(image.dtype)],
         dim=1,

@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 
 from lenshunt.config import Grid
 from lenshunt.models import CONDITIONS, Normalisation, condition_table
-from lenshunt.models.inputs import background_sigma, usable_pixels
+from lenshunt.models.inputs import background_sigma, usable_pixels, white_sigma
 from lenshunt.records import SLOTS
 from lenshunt.training.balance import balance_groups
 
@@ -25,25 +25,31 @@ PRESENCE_DIFFERENCE_MAX = 0.2
 VALUE_DIFFERENCE_MAX = 0.5
 
 
-def band_sigmas(loader: Iterable[dict], images: int = SIGMA_IMAGES) -> tuple[np.ndarray, int]:
-    """Median background sigma per band slot in nJy, [5], and the image size in pixels.
+def band_sigmas(
+    loader: Iterable[dict], images: int = SIGMA_IMAGES
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Median noise per band slot in nJy and the image size in pixels.
 
-    Taken from the first `images` samples. A slot that no sample has gets the median of the others.
+    Two sigmas per pixel, [5] each: of the background as it is, and of white noise as deep
+    (`white_sigma`). Taken from the first `images` samples. A slot that no sample has gets the
+    median of the others.
     """
     found: list[torch.Tensor] = []
     size = 0
     for batch in loader:
         good = usable_pixels(batch["variance"], batch["band_flags"])
-        found.append(background_sigma(batch["variance"], good))
+        sigmas = background_sigma(batch["variance"], good), white_sigma(batch)  # type: ignore[arg-type]
+        found.append(torch.stack(sigmas, dim=1))
         size = batch["image"].shape[-1]
         if sum(map(len, found)) >= images:
             break
     if not found:
         raise ValueError("there are no training samples; check the splits and the exclusion list")
-    sigma = torch.cat(found)[:images].nanmedian(dim=0).values.numpy()
-    if not np.isfinite(sigma).any():
+    both = torch.cat(found)[:images].nanmedian(dim=0).values.numpy()
+    if not np.isfinite(both).any(axis=1).all():
         raise ValueError("no training sample has a usable pixel in any band; check the variances")
-    return np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma)), size
+    background, white = np.where(np.isfinite(both), both, np.nanmedian(both, axis=1, keepdims=True))
+    return background, white, size
 
 
 def telltale_conditions(
@@ -87,7 +93,7 @@ def fit_normalisation(
         its first images
     grid : on which the cutouts are, for its PSF; unknown where None
     """
-    sigma, size = band_sigmas(loader)
+    background, white, size = band_sigmas(loader)
     conditions = condition_table(table)
     known = np.isfinite(conditions)
     count = np.maximum(known.sum(axis=0), 1)
@@ -99,7 +105,8 @@ def fit_normalisation(
     if hidden:
         LOG.warning("conditions hidden, since they tell the label: %s", ", ".join(hidden))
     return Normalisation(
-        band_sigma_njy=tuple(map(float, sigma)),
+        band_sigma_njy=tuple(map(float, background)),
+        band_white_sigma_njy=tuple(map(float, white)),
         size_px=size,
         pixel_scale_arcsec=float(table["pixel_scale"].median()),
         conditions=CONDITIONS,
