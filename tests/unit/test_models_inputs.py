@@ -1,5 +1,7 @@
 """What a model is fed: the stretch, the residuals, the masks, and the observing conditions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,14 @@ def test_the_stretch_turns_at_the_softening_in_units_of_white_noise():
     correlated = pictures(image, variance, torch.ones(1, 5), noise_corr=torch.full((1, 5), 16.0))
     channels = ImageInput(matched, False)(correlated)
     torch.testing.assert_close(channels[:, :5], torch.full((1, 5, 32, 32), np.arcsinh(1.0)))
+
+
+def test_bands_that_no_training_image_had_are_not_looked_at():
+    image, variance, flags = torch.randn(2, 5, 32, 32), torch.ones(2, 5, 32, 32), torch.ones(2, 5)
+    three = replace(GREY, bands_unseen=("z", "y"))
+    found = ImageInput(three, True)(pictures(image, variance, flags))
+    flags[:, 3:] = 0
+    torch.testing.assert_close(found, ImageInput(GREY, True)(pictures(image, variance, flags)))
 
 
 def test_colours_survive_a_difference_in_depth_between_bands():

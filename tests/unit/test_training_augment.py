@@ -49,7 +49,7 @@ def test_added_noise_is_what_the_variance_says():
     batch = {
         "image": image,
         "variance": torch.ones_like(image) * 4,
-        "band_flags": image[:, :, 0, 0],
+        "band_flags": torch.ones(200, 1),
     }
     found = augment(batch, TrainingConfig(noise_augmentation=0.5), 0.168)
     usable = torch.isfinite(found["variance"])
@@ -61,7 +61,7 @@ def test_added_noise_makes_the_noise_less_correlated():
     batch = {**batch_of(), "noise_corr": torch.full((8, 5), 9.0)}
     found = augment(batch, TrainingConfig(noise_augmentation=1.0), 0.168)
     # a sum of n pixels: (9 n + 1 n) sigma^2 of noise over 2 n sigma^2 of variances
-    torch.testing.assert_close(found["noise_corr"], torch.full((8, 5), 5.0))
+    torch.testing.assert_close(found["noise_corr"][:, :4], torch.full((8, 4), 5.0))
     kept = augment(batch, TrainingConfig(noise_augmentation=0.0), 0.168)["noise_corr"]
     torch.testing.assert_close(kept, batch["noise_corr"])
 
@@ -81,14 +81,20 @@ def test_what_is_off_draws_no_random_numbers():
     found = augment(batch, TrainingConfig(), 0.168)
     after = torch.rand(1)
     torch.manual_seed(0)
-    image, variance = warp(
-        batch["image"], batch["variance"], random_affine(8, 32, 2.0, batch["image"].device)
-    )
+    affine = random_affine(8, 32, 2.0, batch["image"].device)
+    # the fifth band is of none of them
+    image, variance = warp(batch["image"][:, :4], batch["variance"][:, :4], affine)
     sigma = torch.where(torch.isfinite(variance), variance, 0.0).sqrt()
     image = image + 0.1 * sigma * torch.randn_like(image)
-    assert torch.equal(found["image"], image)
-    assert torch.equal(found["variance"], variance * 1.01)
+    torch.testing.assert_close(found["image"][:, :4], image)
+    assert torch.equal(found["variance"][:, :4], variance * 1.01)
     assert torch.equal(after, torch.rand(1))
+
+
+def test_a_batch_without_any_band_stays_without():
+    batch = {**batch_of(), "band_flags": torch.zeros(8, 5)}
+    found = augment(batch, TrainingConfig(), 0.168)
+    assert torch.equal(found["band_flags"], batch["band_flags"])
 
 
 def test_another_sky_is_a_constant_in_units_of_the_background_noise():

@@ -7,7 +7,8 @@ import torch
 from training_toy import MemoryLoader, alternating, toy_images, toy_table
 
 from lenshunt.config import TrainingConfig
-from lenshunt.models import CONDITIONS
+from lenshunt.models import CONDITIONS, Prediction
+from lenshunt.training.classification import Classification
 from lenshunt.training.loading import draws_per_epoch
 from lenshunt.training.module import learning_rate_factor, move_averages
 from lenshunt.training.regression import (
@@ -63,6 +64,18 @@ def test_the_learning_rate_warms_up_and_ends_at_zero():
     assert max(rates) == 1.0
     assert np.argmax(rates) in (9, 10)
     assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_smoothed_labels_are_learned_as_odds_and_not_as_certainties():
+    task = Classification(toy_table([1, 0]), smoothing=0.01)
+    label = torch.tensor([1.0, 0.0, -1.0])
+    batch = {"label": label, "confidence": torch.ones(3)}
+    odds = float(np.log(99.0))
+    logit = torch.tensor([odds, -odds, 5.0], requires_grad=True)
+    losses = task.losses(Prediction(logit, logit[:, None], None, {}), batch)
+    (slope,) = torch.autograd.grad(losses.sum(), logit)
+    torch.testing.assert_close(slope, torch.zeros(3), atol=1e-6, rtol=0)
+    assert losses[2] == 0
 
 
 def test_averaged_weights_follow_the_steps_and_then_the_decay():

@@ -77,7 +77,7 @@ def test_other_statistics_of_a_training_set_are_no_mismatch(tmp_path):
         ({"psf_fwhm_arcsec": 0.9}, r"psf_fwhm_arcsec is 0\.9, the model wants 0\.8; .*`grid`"),
         ({"psf_fwhm_arcsec": 0.0}, r"psf_fwhm_arcsec is 0, the model wants 0\.8"),
         ({"psf_moffat_beta": 2.5}, r"psf_moffat_beta is 2\.5, the model wants 3"),
-        ({"softening": 3.0}, r"normalisation\.softening is 3\.0, the model wants 1\.0"),
+        ({"softening": 3.0}, r"normalisation\.softening is 3\.0, the model wants 4\.0"),
     ],
 )  # fmt: skip
 def test_another_input_is_refused(changes, told, tmp_path):

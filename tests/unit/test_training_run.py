@@ -116,6 +116,11 @@ def test_training_stops_on_a_plateau(toy, tmp_path):
     assert len(pd.read_csv(tmp_path / "a.csv")) < 20
 
 
+def test_training_goes_to_its_last_epoch_where_no_patience_is_configured(toy, tmp_path):
+    run(tmp_path, epochs=5, patience_epochs=None, learning_rate=1e-12, warmup_epochs=0)
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 5
+
+
 def test_a_loss_that_is_not_finite_names_the_samples(toy, tmp_path):
     image = toy.parts["train"][1][0]
     image[5] = np.nan

@@ -40,20 +40,23 @@ class TrainingConfig(Strict):
     """How a model is trained; every key can be overridden per model."""
 
     epochs: int = Field(30, ge=1)
-    """Largest number of epochs; early stopping may end before."""
-    patience_epochs: int = Field(8, ge=1)
-    """Epochs without a better validation score after which training stops."""
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 32
+    """Number of epochs over which the learning rate falls to nothing."""
+    patience_epochs: int | None = Field(None, ge=1)
+    """Epochs without a better validation score after which training stops; none trains them all,
+    since a network learns most of what is rare in the last ones, when the rate is low."""
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
     """Samples per batch and device; auto takes what the rule `probe` finds to fit into the GPU."""
     accumulate_batches: int = Field(1, ge=1)
     """Batches per optimiser step; follows from effective_batch where batch_size is auto."""
     effective_batch: int = Field(128, ge=1)
     """Samples per optimiser step, all devices together, where batch_size is auto: batches that do
     not fit are accumulated to it, and none is larger."""
-    batch_size_cpu: int = Field(32, ge=1)
+    batch_size_cpu: int = Field(64, ge=1)
     """Largest batch where batch_size is auto and there is no GPU to probe."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     """Peak of the cosine schedule, AdamW."""
+    label_smoothing: float = Field(0.01, ge=0, lt=0.5)
+    """Chance that a label is taken to be wrong: lenses are learned as 1 less this, others as this."""
     weight_decay: float = Field(0.05, ge=0)
     """Of AdamW."""
     warmup_epochs: float = Field(1.0, ge=0)

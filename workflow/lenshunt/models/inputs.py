@@ -64,6 +64,8 @@ class ImageInput(nn.Module):
         self.bands = len(normalisation.bands)
         self.residual_channels = residual_channels
         self.softening = normalisation.softening
+        names, unseen = normalisation.bands, normalisation.bands_unseen
+        self.seen = [place for place, name in enumerate(names) if name not in unseen]
         self.channels = self.bands * (3 if residual_channels else 2)
         self.register_buffer("band_sigma", torch.tensor(normalisation.band_sigma_njy))
         white = torch.tensor(normalisation.band_white_sigma_njy or normalisation.band_sigma_njy)
@@ -80,15 +82,28 @@ class ImageInput(nn.Module):
                 f"images have {image.shape[1]} bands, the model was made for {self.bands}"
             )
         with torch.autocast(image.device.type, enabled=False):
-            good = usable_pixels(variance, batch["band_flags"])
-            ratio = white_sigma(batch) / self.band_white_sigma
-            depth = torch.exp(torch.nanmean(ratio.log(), dim=1)).nan_to_num(1.0)
-            unit = (self.softening * depth)[:, None] * self.band_white_sigma
-            flux = torch.where(good, image / unit[:, :, None, None], 0.0)
+            white, typical = white_sigma(batch)[:, self.seen], self.band_white_sigma[self.seen]
+            depth = torch.exp(torch.nanmean((white / typical).log(), dim=1)).nan_to_num(1.0)
+            unit = (self.softening * depth)[:, None] * typical
+            good = usable_pixels(variance[:, self.seen], batch["band_flags"][:, self.seen])
+            flux = torch.where(good, image[:, self.seen] / unit[:, :, None, None], 0.0)
             valid = good.to(flux.dtype)
             channels = [asinh(flux)]
             if self.residual_channels:
                 difference = (flux - flux.flip((2, 3))) / 2**0.5
                 channels.append(asinh(difference) * (valid * valid.flip((2, 3))))
             channels.append(valid)
+            return self._in_their_places(channels)
+
+    def _in_their_places(self, channels: list[torch.Tensor]) -> torch.Tensor:
+        """[b, channels, y, x] of kinds of channels [b, band seen, y, x]; unseen bands are 0.
+
+        Their places stay, so that networks of one backbone family fit each other's weights.
+        """
+        if len(self.seen) == self.bands:
             return torch.cat(channels, dim=1)
+        count, _, *size = channels[0].shape
+        every = channels[0].new_zeros(count, self.channels, *size)
+        for kind, values in enumerate(channels):
+            every[:, [kind * self.bands + place for place in self.seen]] = values
+        return every

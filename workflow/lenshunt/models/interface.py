@@ -125,6 +125,7 @@ class Normalisation:
     size_px, pixel_scale_arcsec : the grid that the model was trained on
     condition_mean, condition_std : of each name in `conditions`, over the samples that have it
     conditions_hidden : conditions that the model must not see, always treated as missing
+    bands_unseen : bands that no training image has; models do not look at them
     softening : flux per pixel, in units of that white noise, at which the asinh stretch turns
         logarithmic
     psf_fwhm_arcsec, psf_moffat_beta : the PSF that cutouts were matched to; 0 where unknown
@@ -139,6 +140,7 @@ class Normalisation:
     conditions_hidden: tuple[str, ...] = ()
     softening: float = 4.0
     band_white_sigma_njy: tuple[float, ...] = ()
+    bands_unseen: tuple[str, ...] = ()
     psf_fwhm_arcsec: float = 0.0
     psf_moffat_beta: float = 0.0
     bands: tuple[str, ...] = field(default=SLOTS)

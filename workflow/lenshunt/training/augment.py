@@ -134,13 +134,57 @@ def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -
     """
     # Coordinates in bfloat16 would be wrong by tenths of a pixel, and quarter turns by some angle.
     with torch.autocast(batch["image"].device.type, enabled=False):
-        return _augmented(batch, training, pixel_scale_arcsec)
+        # Of five slots a survey fills three or four: moving empty planes would cost as much.
+        filled = (batch["band_flags"] > 0).any(dim=0)
+        there = torch.nonzero(filled | ~filled.any())[:, 0]
+        affine = random_affine(
+            len(batch["image"]), batch["image"].shape[-1], training.shift_px, batch["image"].device
+        )
+        moved = _augmented(_of_bands(batch, there), affine, training, pixel_scale_arcsec)
+        new = _with_all_bands(moved, batch, there)
+        if "segments" in batch:
+            half = 0.5 * batch["image"].shape[-1] * pixel_scale_arcsec
+            segments = carried_along(batch["segments"], affine, half)
+            if training.band_dropout:
+                segments = without_hidden_bands(segments, new["band_flags"])
+            new["segments"] = segments
+    return new
 
 
-def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -> Batch:
-    image, variance, flags = batch["image"].float(), batch["variance"].float(), batch["band_flags"]
-    affine = random_affine(len(image), image.shape[-1], training.shift_px, image.device)
-    image, variance = warp(image, variance, affine)
+def _of_bands(batch: Batch, there: torch.Tensor) -> Batch:
+    """The batch with the bands `there` alone, images in float32."""
+    few: Batch = {
+        **batch,
+        "image": batch["image"][:, there].float(),
+        "variance": batch["variance"][:, there].float(),
+        "band_flags": batch["band_flags"][:, there],
+    }
+    if "noise_corr" in batch:
+        few["noise_corr"] = batch["noise_corr"][:, there]
+    return few
+
+
+def _with_all_bands(few: Batch, batch: Batch, there: torch.Tensor) -> Batch:
+    """`few` with the bands of `batch`; those that are not `there` are unusable everywhere."""
+    new: Batch = {
+        **few,
+        "image": torch.zeros_like(batch["image"], dtype=torch.float32),
+        "variance": torch.full_like(batch["variance"], torch.inf, dtype=torch.float32),
+        "band_flags": torch.zeros_like(batch["band_flags"]),
+    }
+    new["image"][:, there] = few["image"]
+    new["variance"][:, there] = few["variance"]
+    new["band_flags"][:, there] = few["band_flags"]
+    if "noise_corr" in batch:
+        new["noise_corr"] = batch["noise_corr"].clone()
+        new["noise_corr"][:, there] = few["noise_corr"]
+    return new
+
+
+def _augmented(
+    batch: Batch, affine: torch.Tensor, training: TrainingConfig, pixel_scale_arcsec: float
+) -> Batch:
+    image, variance = warp(batch["image"], batch["variance"], affine)
     if training.psf_jitter_arcsec:
         moved: Batch = {**batch, "image": image, "variance": variance}
         batch = with_psf_jitter(moved, training.psf_jitter_arcsec, pixel_scale_arcsec)
@@ -148,10 +192,11 @@ def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float
     if training.background_offset_sigma:
         image = with_background_offset(image, variance, training.background_offset_sigma)
     if training.noise_augmentation:
-        usable = torch.isfinite(variance)
+        usable = variance < torch.inf
         sigma = torch.where(usable, variance, 0.0).sqrt() * training.noise_augmentation
-        image = image + sigma * torch.randn_like(image)
+        image = torch.addcmul(image, sigma, torch.randn_like(image))
         variance = variance * (1.0 + training.noise_augmentation**2)
+    flags = batch["band_flags"]
     if training.band_dropout:
         flags = drop_bands(flags, training.band_dropout)
         present = flags[:, :, None, None] > 0
@@ -160,10 +205,4 @@ def _augmented(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float
     new: Batch = {**batch, "image": image, "variance": variance, "band_flags": flags}
     if "noise_corr" in batch:
         new["noise_corr"] = with_white_noise(batch["noise_corr"], training.noise_augmentation)
-    if "segments" in batch:
-        half = 0.5 * image.shape[-1] * pixel_scale_arcsec
-        segments = carried_along(batch["segments"], affine, half)
-        new["segments"] = (
-            without_hidden_bands(segments, flags) if training.band_dropout else segments
-        )
     return new

@@ -16,13 +16,17 @@ def true_theta_e(table: pd.DataFrame) -> np.ndarray:
 
 
 class Classification:
-    """Lens or not: binary cross-entropy x label_confidence.
+    """Lens or not: binary cross-entropy x label_confidence, against smoothed labels in training.
 
     Shares of label sources and classes come from the balanced draws of the loader.
     """
 
-    def __init__(self, validation: pd.DataFrame) -> None:
-        """validation : metadata rows of the validation loader; may be empty."""
+    def __init__(self, validation: pd.DataFrame, smoothing: float = 0.0) -> None:
+        """validation : metadata rows of the validation loader; may be empty.
+
+        smoothing : learn labels as 1 - smoothing and smoothing (Szegedy et al. 2016, sec. 7)
+        """
+        self.smoothing = smoothing
         self.labels = validation["label"].to_numpy()
         self.flux_ratio = validation["flux_ratio"].to_numpy(float)
         self.monitor = monitored_score(self.labels[self.labels >= 0])
@@ -35,8 +39,9 @@ class Classification:
         """Loss of each sample, [b]; 0 for a sample without a label."""
         label = batch["label"]
         weight = batch["confidence"] * (label >= 0)
+        wanted = label.clamp(min=0.0) * (1.0 - 2.0 * self.smoothing) + self.smoothing
         loss = functional.binary_cross_entropy_with_logits(
-            prediction.logit, label.clamp(min=0.0), reduction="none"
+            prediction.logit, wanted, reduction="none"
         )
         return loss * weight
 

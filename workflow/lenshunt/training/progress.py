@@ -47,8 +47,8 @@ class Progress(lightning.Callback):
         self.rows = state_dict["rows"]
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
 
-    def _stop_on_plateau(self, trainer: lightning.Trainer, patience: int) -> None:
-        if self.rows and self.rows[-1]["epoch"] - self.best_epoch >= patience:
+    def _stop_on_plateau(self, trainer: lightning.Trainer, patience: int | None) -> None:
+        if patience and self.rows and self.rows[-1]["epoch"] - self.best_epoch >= patience:
             trainer.should_stop = True
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:

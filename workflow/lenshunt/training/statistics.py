@@ -101,6 +101,7 @@ def fit_normalisation(
     mean = values.sum(axis=0) / count
     std = np.sqrt(np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count)
     groups = balance_groups(table).to_numpy(str)
+    without = [not (table[f"band_flags_{slot}"] > 0).any() for slot in SLOTS]
     hidden = telltale_conditions(conditions, table["label"].to_numpy(), groups)
     if hidden:
         LOG.warning("conditions hidden, since they tell the label: %s", ", ".join(hidden))
@@ -115,6 +116,7 @@ def fit_normalisation(
         condition_std=tuple(map(float, np.where(std > 1e-3, std, 1.0))),
         conditions_hidden=hidden,
         bands=SLOTS,
+        bands_unseen=tuple(slot for slot, gone in zip(SLOTS, without, strict=True) if gone),
         psf_fwhm_arcsec=grid.psf_fwhm_arcsec if grid else 0.0,
         psf_moffat_beta=grid.moffat_beta if grid else 0.0,
     )

@@ -155,7 +155,7 @@ def train(
         held_out = partial(open_with, splits=["val_select"]) if len(validation.table) else None
         return Fitting(
             network,
-            Classification(validation.table),
+            Classification(validation.table, config.label_smoothing),
             config,
             seed,
             drawn,
