@@ -70,7 +70,7 @@ def product_scores(results: Path) -> dict[str, pd.DataFrame]:
 def row_of(
     name: str, labels: np.ndarray, values: np.ndarray, faint: np.ndarray, minutes: float
 ) -> str:
-    """One line of the table: metrics with their intervals, FNR of faint lenses, minutes."""
+    """One line of the table: metrics with their intervals, FNR of faint lenses, core minutes."""
     metrics = bologna_metrics(labels, values, bootstraps=BOOTSTRAPS)
     found = {row["metric"]: row for row in metrics.to_dict("records")}
     here = faint | (labels == 0)
@@ -117,12 +117,7 @@ def bench(one: LabelledSet, folder: Path, arguments: argparse.Namespace) -> bool
         }
         peers = {name: job.result() for name, job in jobs.items()}
     results = folder / "product"
-
-    def product() -> np.ndarray:
-        run_product(one, results, arguments.cores)
-        return np.zeros(0)
-
-    _, minutes = kept(folder / "product.npz", product)
+    run_product(one, results, arguments.cores)
     tables = product_scores(results)
     order = one_name_each(tables[FUSED])
     labels = unseen["is_lens"].loc[order.index].to_numpy()
@@ -134,13 +129,13 @@ def bench(one: LabelledSet, folder: Path, arguments: argparse.Namespace) -> bool
         "below the product's quality cut, left out for all)"
     )
     head = "  ".join(f"{metric:20s}" for metric in (*SHOWN, f"{FAINT}, faint"))
-    print(f"{'':34s}{head}  minutes")
+    print(f"{'':34s}{head}  core minutes")
     places = pd.Index(unseen.index).get_indexer(order.index)
     for name, (values, took) in peers.items():
         print(row_of(name, labels, values[places], faint, took))
     for name, table in tables.items():
         values = one_name_each(table).loc[order.index, "logit"].to_numpy()
-        took = minutes if name == FUSED else training_minutes(results, name)
+        took = job_minutes(results, "" if name == FUSED else f"train/ground/{name}.tsv")
         print(row_of(f"product, {name}", labels, values, faint, took))
     ours = order["logit"].to_numpy()
     ahead = True
@@ -167,10 +162,11 @@ def one_name_each(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(table["sample_id"].str.rpartition("-")[2].astype(int)).sort_index()
 
 
-def training_minutes(results: Path, name: str) -> float:
-    """Minutes of the training of NAME-SEED, on one core."""
-    table = pd.read_csv(results / "benchmarks" / "train" / "ground" / f"{name}.tsv", sep="\t")
-    return float(table["s"].iloc[0]) / 60
+def job_minutes(results: Path, name: str = "") -> float:
+    """Minutes of the job whose benchmark is `name`, or of all jobs together; each has one core."""
+    folder = results / "benchmarks"
+    files = [folder / name] if name else sorted(folder.rglob("*.tsv"))
+    return sum(float(pd.read_csv(file, sep="\t")["s"].iloc[0]) for file in files) / 60
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 import yaml
 from second_survey import write_survey
 
@@ -55,6 +56,8 @@ def write_set(name: str, folder: Path, n_train: int, n_test: int, processes: int
 def product_config(one: LabelledSet, results: Path) -> dict[str, Any]:
     """The default recipe on a set, the test set held out of everything but the scores."""
     recipe = yaml.safe_load(RECIPE.read_text())
+    # as its comment says of a machine without a GPU
+    width = "" if torch.cuda.is_available() else "_narrow"
     challenge = {
         "reader": "bologna",
         "role": "labelled",
@@ -85,7 +88,7 @@ def product_config(one: LabelledSet, results: Path) -> dict[str, Any]:
                 "grid": "ground",
                 "train": ["challenge"],
                 "evaluate": ["challenge", "unseen"],
-                "models": experiment["models"],
+                "models": [f"{name}{width}" for name in experiment["models"]],
                 "seeds": experiment["seeds"],
             }
         },

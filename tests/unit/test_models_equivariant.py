@@ -8,6 +8,8 @@ import torch
 from test_models_inputs import conditioned
 from test_models_registry import small, toy_batch
 
+from lenshunt.config import load_model_config
+from lenshunt.config.load import MODEL_FOLDER
 from lenshunt.models import build_model, count_parameters
 from lenshunt.models.equivariant_resnet import EquivariantResNet
 from lenshunt.models.group_convolution import (
@@ -260,12 +262,12 @@ def test_a_kernel_that_has_no_middle_at_its_stride_is_an_error(kernel, stride):
         GroupConvolution(1, 1, kernel, stride)
 
 
-def test_the_configured_networks_have_the_parameters_of_their_plain_counterparts():
-    for fields, widths in (((23, 45, 90, 181), (64, 128, 256, 512)), ((6, 11, 23, 45), None)):
+def test_the_wide_network_has_the_parameters_of_a_resnet18_and_the_narrow_one_an_eighth():
+    for name, widths, share in (
+        ("equivariant_resnet", (64, 128, 256, 512), 1.0),
+        ("equivariant_resnet_narrow", (32, 64, 128, 256), 1 / 8),
+    ):
         with torch.device("meta"):
-            own = EquivariantResNet(conditioned(), True, fields=fields)
-            plain = build_model(
-                small("resnet", depths=[2] * 4, widths=list(widths or (16, 32, 64, 128))),
-                conditioned(),
-            )
-        assert count_parameters(own) == pytest.approx(count_parameters(plain), rel=0.03)
+            own = build_model(load_model_config(MODEL_FOLDER / f"{name}.yaml"), conditioned())
+            plain = build_model(small("resnet", depths=[2] * 4, widths=list(widths)), conditioned())
+        assert count_parameters(own) == pytest.approx(share * count_parameters(plain), rel=0.03)

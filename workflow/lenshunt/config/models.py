@@ -56,7 +56,7 @@ class TrainingConfig(Strict):
     learning_rate: float = Field(2e-3, gt=0)
     """Peak of the cosine schedule, AdamW."""
     label_smoothing: float = Field(0.01, ge=0, lt=0.5)
-    """Chance that a label is taken to be wrong: lenses are learned as 1 less this, others as this."""
+    """Lenses are learned as 1 less this, others as this: some labels are wrong."""
     weight_decay: float = Field(0.05, ge=0)
     """Of AdamW."""
     warmup_epochs: float = Field(1.0, ge=0)
