@@ -7,7 +7,7 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
 SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) --resources gpu=$(if $(filter-out 0,$(GPUS)),$(GPUS),$(CORES))
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test bench bench-models lint format schemas dag install lock clean
+.PHONY: run test bench bench-models bench-finding lint format schemas dag install lock clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --report results/report.html --report-after-run
@@ -23,6 +23,10 @@ bench: $(INSTALLED)
 bench-models: $(INSTALLED)
 	$(VENV)/bin/python tests/bench/models.py
 	$(VENV)/bin/python tests/bench/models.py --gpu
+
+# The default recipe against plain networks on the same images, for hours: tests/bench/finding.py --help.
+bench-finding: $(INSTALLED)
+	$(VENV)/bin/python tests/bench/finding.py
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
