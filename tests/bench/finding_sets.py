@@ -65,7 +65,7 @@ def product_config(one: LabelledSet, results: Path) -> dict[str, Any]:
         "grids": ["ground"],
         "chunks": 2,
         "variant": "ground",
-        "label_source": "sim:challenge",
+        "label_source": "sim:demo",
     }
     experiment = recipe["experiments"]["ground"]
     return {

@@ -19,9 +19,9 @@ LABELS = alternating(64)
 #: Architecture: learning rate and steps that are enough.
 LEARNERS = {
     "resnet": (3e-3, 20),
-    "vit": (3e-3, 60),
+    "vit": (3e-3, 120),
     "film_resnet": (3e-3, 20),
-    "enhanced_vit": (3e-3, 100),
+    "enhanced_vit": (3e-3, 200),
     "equivariant_resnet": (1e-2, 25),
     "pinn_lens": (3e-3, 25),
     "gat_lens": (3e-3, 25),

@@ -130,3 +130,12 @@ def test_another_sky_is_no_noise_of_pixels_and_leaves_what_is_unusable():
         assert torch.equal(plain[0][name], offset[0][name])
     assert (offset[0]["image"][torch.isinf(plain[0]["variance"])] == 0).all()
     assert not torch.equal(plain[0]["image"][:, 0], offset[0]["image"][:, 0])
+
+
+@pytest.mark.parametrize("upright", [0.0, 0.3, 1.0])
+def test_a_share_of_the_images_stays_upright(upright):
+    torch.manual_seed(0)
+    affine = random_affine(2000, 32, 0.0, torch.device("cpu"), upright)
+    # of a multiple of 90 degrees, either the sine or the cosine is nothing
+    straight = affine[:, 0, :2].abs().amin(dim=1) < 1e-6
+    assert float(straight.float().mean()) == pytest.approx(upright, abs=0.03)

@@ -16,16 +16,21 @@ from lenshunt.training.psf_jitter import (
     broadened_conditions,
 )
 
+#: Share of images that are turned by a multiple of 90 degrees: upright, with all their corners, as
+#: those that are searched.
+UPRIGHT_SHARE = 0.5
 
-def random_affine(count: int, size: int, shift_px: float, device: torch.device) -> torch.Tensor:
+
+def random_affine(
+    count: int, size: int, shift_px: float, device: torch.device, upright: float = UPRIGHT_SHARE
+) -> torch.Tensor:
     """Random orthogonal maps with a shift, [count, 2, 3], in the units of `affine_grid`.
 
-    Half of them turn by any angle; the other half by a multiple of 90 degrees, as upright test
-    images with all their corners are.
+    A share `upright` of them turns by a multiple of 90 degrees, the others by any angle.
     """
     angle = torch.rand(count, device=device) * 2 * math.pi
     quarter = torch.round(angle / (math.pi / 2)) * (math.pi / 2)
-    angle = torch.where(torch.rand(count, device=device) < 0.5, quarter, angle)
+    angle = torch.where(torch.rand(count, device=device) < upright, quarter, angle)
     flip = torch.where(torch.rand(count, device=device) < 0.5, 1.0, -1.0)
     shift = (torch.rand(count, 2, device=device) * 2 - 1) * shift_px * 2 / size
     cos, sin = angle.cos(), angle.sin()
@@ -122,11 +127,17 @@ def carried_along(
 
 
 @torch.no_grad()
-def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -> Batch:
+def augment(
+    batch: Batch,
+    training: TrainingConfig,
+    pixel_scale_arcsec: float,
+    upright: float = UPRIGHT_SHARE,
+) -> Batch:
     """A new batch of images moved, made broader and noisier at random, under another sky.
 
     Noise of `noise_augmentation` times each pixel's own sigma is added; variance and noise_corr
     say so.
+    upright : share of the images that stay so, see `random_affine`
     Segments move with their images; their fluxes stay those that were measured, where their band
     is not hidden.
     Random numbers are torch's global ones. Broader PSFs, skies, noise and hidden bands draw none
@@ -137,13 +148,12 @@ def augment(batch: Batch, training: TrainingConfig, pixel_scale_arcsec: float) -
         # Of five slots a survey fills three or four: moving empty planes would cost as much.
         filled = (batch["band_flags"] > 0).any(dim=0)
         there = torch.nonzero(filled | ~filled.any())[:, 0]
-        affine = random_affine(
-            len(batch["image"]), batch["image"].shape[-1], training.shift_px, batch["image"].device
-        )
+        count, *_, size = batch["image"].shape
+        affine = random_affine(count, size, training.shift_px, batch["image"].device, upright)
         moved = _augmented(_of_bands(batch, there), affine, training, pixel_scale_arcsec)
         new = _with_all_bands(moved, batch, there)
         if "segments" in batch:
-            half = 0.5 * batch["image"].shape[-1] * pixel_scale_arcsec
+            half = 0.5 * size * pixel_scale_arcsec
             segments = carried_along(batch["segments"], affine, half)
             if training.band_dropout:
                 segments = without_hidden_bands(segments, new["band_flags"])

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from lenshunt.config import LossTerm, TrainingConfig
 from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.training.adversarial import attacked
-from lenshunt.training.augment import augment
+from lenshunt.training.augment import UPRIGHT_SHARE, augment
 from lenshunt.training.loading import EpochBatches, LoaderFactory, ValidationBatches
 from lenshunt.training.terms import sample_losses
 
@@ -132,7 +132,9 @@ class Fitting(lightning.LightningModule):
 
     def seen(self, batch: Batch) -> Batch:
         """What the model is shown of a training batch: augmented, and attacked where configured."""
-        seen = augment(batch, self.training_config, self.pixel_scale_arcsec)
+        # to an invariant network, images turned by 90 degrees are the same once more
+        upright = 0.0 if self.model.invariant else UPRIGHT_SHARE
+        seen = augment(batch, self.training_config, self.pixel_scale_arcsec, upright)
         if self.training_config.adversarial:
             seen = attacked(self.model, self.task.losses, seen, self.training_config.adversarial)
         return seen
