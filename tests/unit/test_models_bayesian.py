@@ -9,6 +9,7 @@ import torch
 from scipy.stats import norm
 from test_models_inputs import conditioned
 from test_models_registry import small, toy_batch
+from training_toy import toy_table
 
 from lenshunt.config import LossTerm
 from lenshunt.models import build_model
@@ -173,7 +174,7 @@ def test_the_epistemic_part_grows_off_the_training_distribution():
     rng = np.random.default_rng(0)
     model = build_model(small("bayesian_ensemble", samples=20), conditioned())
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    task = Classification.__new__(Classification)
+    task = Classification(toy_table(np.array([0, 1])))
     config = {"members": LossTerm(weight=1.0, warmup_epochs=0)}
     model.train()
     for _ in range(60):

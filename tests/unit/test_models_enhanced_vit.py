@@ -256,7 +256,7 @@ def test_it_learns_the_toy_lenses_and_its_bias_moves():
     model = build_model(small("enhanced_vit"), conditioned())
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     target = torch.from_numpy(labels).float()
-    for _ in range(80):
+    for _ in range(160):
         optimizer.zero_grad()
         logit = model(batch).logit
         torch.nn.functional.binary_cross_entropy_with_logits(logit, target).backward()
