@@ -23,15 +23,13 @@ def background_sigma(variance: torch.Tensor, good: torch.Tensor) -> torch.Tensor
     return torch.where(count > 0, (count / inverse).sqrt(), torch.nan)
 
 
-def white_sigma(batch: Batch) -> torch.Tensor:
-    """Sigma per pixel of the white noise that is as deep as each band's background, [b, band].
+def white_sigma(sigma: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Sigma per pixel of the white noise that is as deep as a background of `sigma`, [b, band].
 
     The noise of a smoothed image is small and correlated; of n pixels together it has the variance
     n sigma^2 noise_corr, so that sigma sqrt(noise_corr) is what it was before the smoothing, and
-    says how deep an image is whatever was done to its PSF. NaN for a band without usable pixels.
+    says how deep an image is whatever was done to its PSF. White where the batch has no noise_corr.
     """
-    good = usable_pixels(batch["variance"], batch["band_flags"])
-    sigma = background_sigma(batch["variance"], good)
     return sigma * batch["noise_corr"].sqrt() if "noise_corr" in batch else sigma
 
 
@@ -82,10 +80,11 @@ class ImageInput(nn.Module):
                 f"images have {image.shape[1]} bands, the model was made for {self.bands}"
             )
         with torch.autocast(image.device.type, enabled=False):
-            white, typical = white_sigma(batch)[:, self.seen], self.band_white_sigma[self.seen]
+            good = usable_pixels(variance, batch["band_flags"])
+            white = white_sigma(background_sigma(variance, good), batch)[:, self.seen]
+            typical, good = self.band_white_sigma[self.seen], good[:, self.seen]
             depth = torch.exp(torch.nanmean((white / typical).log(), dim=1)).nan_to_num(1.0)
             unit = (self.softening * depth)[:, None] * typical
-            good = usable_pixels(variance[:, self.seen], batch["band_flags"][:, self.seen])
             flux = torch.where(good, image[:, self.seen] / unit[:, :, None, None], 0.0)
             valid = good.to(flux.dtype)
             channels = [asinh(flux)]

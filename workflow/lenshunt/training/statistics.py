@@ -38,8 +38,8 @@ def band_sigmas(
     size = 0
     for batch in loader:
         good = usable_pixels(batch["variance"], batch["band_flags"])
-        sigmas = background_sigma(batch["variance"], good), white_sigma(batch)  # type: ignore[arg-type]
-        found.append(torch.stack(sigmas, dim=1))
+        sigma = background_sigma(batch["variance"], good)
+        found.append(torch.stack([sigma, white_sigma(sigma, batch)], dim=1))  # type: ignore[arg-type]
         size = batch["image"].shape[-1]
         if sum(map(len, found)) >= images:
             break
