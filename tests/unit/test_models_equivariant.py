@@ -175,7 +175,7 @@ def test_eight_elements_share_what_is_kept_of_their_batch_statistics():
 
 
 @pytest.mark.parametrize("lifts", [True, False])
-def test_filters_are_looked_up_as_they_are_moved(lifts):
+def test_filters_are_those_that_moving_one_by_one_gives(lifts):
     layer = GroupConvolution(2, 3, 3, lifts=lifts)
     moved = (lifted_filters if lifts else group_filters)(layer.weight)
     assert torch.equal(layer.filters(), moved)

@@ -59,14 +59,11 @@ def group_filters(weight: torch.Tensor) -> torch.Tensor:
     return torch.cat(rows)
 
 
-def oriented_places(weight: torch.Tensor, lifts: bool) -> torch.Tensor:
-    """Where each value of the oriented filters stands in `weight`, int64 [8, values of weight].
-
-    Each orientation is a reordering of the weight; looked up here it costs one copy, not dozens.
-    """
-    numbers = torch.arange(weight.numel()).view(weight.shape)
-    orient = lifted_filters if lifts else group_filters
-    return orient(numbers).reshape(ORDER, -1)
+def turning_matrix(kernel: int) -> torch.Tensor:
+    """Moves flattened filters [n, k k] by all elements at once: 0 and 1, [k k, 8 k k]."""
+    numbers = torch.arange(kernel**2).view(kernel, kernel)
+    places = torch.stack([moved_image(numbers, g).flatten() for g in range(ORDER)])
+    return functional.one_hot(places.flatten(), kernel**2).T.float()
 
 
 def evened(x: torch.Tensor) -> torch.Tensor:
@@ -128,7 +125,8 @@ class GroupConvolution(nn.Module):
     evaluation mode they are kept until the weights change. A compiled network orients them.
     """
 
-    places: torch.Tensor
+    turns: torch.Tensor
+    blocks: torch.Tensor
 
     def __init__(
         self, inputs: int, fields: int, kernel: int, stride: int = 1, lifts: bool = False
@@ -145,16 +143,25 @@ class GroupConvolution(nn.Module):
             torch.empty(fields, inputs if lifts else ORDER * inputs, kernel, kernel)
         )
         nn.init.kaiming_normal_(self.weight, mode="fan_in", nonlinearity="relu")
-        places = oriented_places(torch.empty(self.weight.shape, device="cpu"), lifts)
-        self.register_buffer("places", places, persistent=False)
+        self.lifts = lifts
+        self.register_buffer("turns", turning_matrix(kernel), persistent=False)
+        blocks = [g * ORDER + other for g in range(ORDER) for other in _RELATIVE[g]]
+        self.register_buffer("blocks", torch.tensor(blocks), persistent=False)
         self._kept = _KeptFilters()
 
     def oriented(self, weight: torch.Tensor) -> torch.Tensor:
-        """[8 field, channels of the input, k, k]."""
-        fields, *filter_shape = weight.shape
-        rows = weight.reshape(1, -1).expand(ORDER, -1).gather(1, self.places)
-        filters = rows.view(ORDER * fields, *filter_shape)
-        return filters.contiguous(memory_format=torch.channels_last)
+        """`lifted_filters` or `group_filters` of the weight, by one product and one look-up."""
+        fields, channels, kernel, _ = weight.shape
+        # Kept filters serve any precision; autocast would make them bfloat16.
+        with torch.autocast(weight.device.type, enabled=False):
+            moved = weight.reshape(-1, kernel**2) @ self.turns
+        if self.lifts:
+            rows = moved.view(fields, channels, ORDER, kernel**2).permute(2, 0, 1, 3)
+        else:
+            parts = moved.view(fields, ORDER, -1, ORDER, kernel**2).permute(3, 1, 0, 2, 4)
+            chosen = parts.flatten(0, 1).index_select(0, self.blocks).unflatten(0, (ORDER, ORDER))
+            rows = chosen.permute(0, 2, 1, 3, 4)
+        return rows.reshape(ORDER * fields, channels, kernel, kernel)
 
     def filters(self) -> torch.Tensor:
         """Of the weight as it is, [8 field, channels of the input, k, k]."""
