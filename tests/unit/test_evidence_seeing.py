@@ -160,7 +160,7 @@ def test_a_network_that_listens_shows_it_in_every_panel():
     test = MemoryLoader(table, (test.image, test.variance), test.batch_size)
     found = measure(with_film(), untrained("resnet"), test, 0)
     assert np.abs(values(found, "misled")).max() > 1e-3
-    assert found.numbers["mean_change_by_other_seeing"] > 1e-3
+    assert found.numbers["mean_change_by_other_seeing"] > 1e-4
     assert len(values(found, "thirds")) == 3
     misled = found.curves[found.curves["panel"] == "misled"]
     assert (misled[misled["x"] == 1.0]["value"] == 0.0).all()
