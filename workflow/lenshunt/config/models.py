@@ -59,8 +59,9 @@ class TrainingConfig(Strict):
     """Lenses are learned as 1 less this, others as this: some labels are wrong."""
     weight_decay: float = Field(0.05, ge=0)
     """Of AdamW."""
-    warmup_epochs: float = Field(1.0, ge=0)
-    """Linear warm-up."""
+    warmup_epochs: float | None = Field(None, ge=0)
+    """Epochs over which the learning rate rises; none takes 0.3 of them all, as the one cycle of
+    Smith & Topin (2018, arXiv:1708.07120) does."""
     gradient_clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
     ema_decay: float = Field(0.99, ge=0, lt=1)

@@ -20,6 +20,9 @@ from lenshunt.training.augment import UPRIGHT_SHARE, augment
 from lenshunt.training.loading import EpochBatches, LoaderFactory, ValidationBatches
 from lenshunt.training.terms import sample_losses
 
+#: Of the steps of a training, those in which the learning rate rises, unless configured.
+WARMUP_SHARE = 0.3
+
 
 class Task(Protocol):
     """What is learned: classification or regression."""
@@ -222,7 +225,9 @@ class Fitting(lightning.LightningModule):
             parameter_groups(self.model, config.weight_decay), lr=config.learning_rate, fused=True
         )
         total = max(int(self.trainer.estimated_stepping_batches), 1)
-        warmup = round(total / config.epochs * config.warmup_epochs)
+        rising = config.warmup_epochs
+        share = WARMUP_SHARE if rising is None else rising / config.epochs
+        warmup = round(total * share)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(step, warmup, total)
         )
