@@ -40,7 +40,8 @@ def test_the_survey_to_copy_is_planned_from_cutouts_to_candidates(checkout):
         write_objects(checkout.root / Path(pattern).parent, 12, 0)
     (checkout.root / "survey.yaml").write_text(yaml.safe_dump(values))
     plan = checkout.dry_run("--configfile", "survey.yaml")
-    assert plan.jobs["train"] == len(values["experiments"]["ground"]["models"])
+    ground = values["experiments"]["ground"]
+    assert plan.jobs["train"] == len(ground["models"]) * len(ground["seeds"])
     assert {"inject", "predict_search", "candidates", "metrics"} <= set(plan.jobs)
 
 
