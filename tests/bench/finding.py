@@ -187,7 +187,7 @@ def main() -> None:
         type=int,
         default=64,
         help="side of what peers see, of 101 pixels of 0.2 arcsec; default %(default)s, 12.8 "
-        "arcsec, more than the 10.8 of the product's grid; all of them take more than twice as long",
+        "arcsec, more than the 10.8 of the product's grid; all take more than twice as long",
     )
     arguments = parser.parse_args()
     behind = []
