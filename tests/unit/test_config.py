@@ -66,6 +66,13 @@ def test_two_model_files_of_one_name_are_refused(tmp_path):
         check(values)
 
 
+def test_a_model_file_of_no_model_is_refused(tmp_path):
+    values = values_of()
+    values["experiments"]["ground"]["model_files"] = {"net": str(tmp_path / "net.yaml")}
+    with pytest.raises(ConfigError, match="model_files: net not among the models"):
+        check(values)
+
+
 def test_a_model_file_that_is_not_there_is_named(tmp_path):
     values = values_of()
     values["experiments"]["ground"]["models"] = [str(tmp_path / "none.yaml")]

@@ -91,6 +91,14 @@ def test_what_is_off_draws_no_random_numbers():
     assert torch.equal(after, torch.rand(1))
 
 
+def test_broader_images_say_how_their_noise_correlates_in_every_band():
+    batch = {name: values for name, values in batch_of().items() if name != "noise_corr"}
+    found = augment(batch, TrainingConfig(psf_jitter_arcsec=0.8), 0.168)["noise_corr"]
+    assert found.shape == (8, 5)
+    assert (found[:, :4] > 1.0).all()
+    assert (found[:, 4] == 1.0).all()
+
+
 def test_a_batch_without_any_band_stays_without():
     batch = {**batch_of(), "band_flags": torch.zeros(8, 5)}
     found = augment(batch, TrainingConfig(), 0.168)

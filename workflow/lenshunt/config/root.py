@@ -186,6 +186,12 @@ class Experiment(Strict):
 
     @model_validator(mode="after")
     def _members_are_models(self) -> Self:
+        strangers = [name for name in self.model_files if name not in self.models]
+        if strangers:
+            raise ValueError(
+                f"model_files: {', '.join(strangers)} not among the models; there are "
+                f"{', '.join(self.models)}"
+            )
         others = [name for name in self.members if name not in self.models]
         if others:
             raise ValueError(

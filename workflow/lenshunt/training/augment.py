@@ -185,8 +185,12 @@ def _with_all_bands(few: Batch, batch: Batch, there: torch.Tensor) -> Batch:
     new["image"][:, there] = few["image"]
     new["variance"][:, there] = few["variance"]
     new["band_flags"][:, there] = few["band_flags"]
-    if "noise_corr" in batch:
-        new["noise_corr"] = batch["noise_corr"].clone()
+    if "noise_corr" in few:
+        # broader PSFs correlate the noise of a batch that had none to tell of
+        before = (
+            batch["noise_corr"] if "noise_corr" in batch else torch.ones_like(batch["band_flags"])
+        )
+        new["noise_corr"] = before.clone()
         new["noise_corr"][:, there] = few["noise_corr"]
     return new
 
