@@ -2,13 +2,14 @@
 
 import importlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_models_inputs import conditioned
+from test_models_inputs import GREY, conditioned
 from test_models_registry import small, toy_batch
 from test_training_run import run as train_toy
 from test_training_run import toy  # noqa: F401  a fixture
@@ -19,8 +20,9 @@ from lenshunt.config import TrainingConfig
 from lenshunt.models import build_model
 from lenshunt.models import pinn_lens as pinn_room
 from lenshunt.models.resnet import ResNet
+from lenshunt.records import SLOTS
 from lenshunt.training import predict
-from lenshunt.training.predict import in_bf16, mean_scores, on_device_for_prediction
+from lenshunt.training.predict import check_bands, in_bf16, mean_scores, on_device_for_prediction
 
 SPLITS = ["val_select", "val_calibrate", "test"]
 
@@ -49,6 +51,17 @@ def test_loader_processes_change_no_bit_of_the_scores_nor_their_order(
     streamed = scored(tmp_path, index, batch_size=5, workers=1, loader="stream")
     assert streamed["sample_id"].tolist() == plain["sample_id"].tolist()
     np.testing.assert_allclose(streamed["logit"], plain["logit"], atol=1e-5)
+
+
+def test_objects_without_a_band_of_the_training_are_refused_by_name():
+    trained = replace(GREY, bands_unseen=("z", "y"))
+    flags = pd.DataFrame(0.0, range(3), [f"band_flags_{slot}" for slot in SLOTS])
+    flags["sample_id"] = ["both", "one", "other"]
+    flags.loc[[0, 1], "band_flags_g"] = 1.0
+    flags.loc[[0, 2], "band_flags_z"] = 1.0
+    check_bands(trained, flags[:2], "a.pt")
+    with pytest.raises(ValueError, match=r"a\.pt.*none: other;"):
+        check_bands(trained, flags, "a.pt")
 
 
 def where(folder: Path) -> str:

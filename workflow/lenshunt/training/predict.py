@@ -121,6 +121,19 @@ def check_grid(normalisation: Normalisation, loader: Loader, where: str) -> None
         raise ValueError(f"{where}: trained on bands {normalisation.bands}, cutouts have {SLOTS}")
 
 
+def check_bands(normalisation: Normalisation, table: pd.DataFrame, where: str) -> None:
+    """Raises ValueError where an object has none of the bands of the training's images."""
+    seen = [name for name in normalisation.bands if name not in normalisation.bands_unseen]
+    dark = ~(table[[f"band_flags_{name}" for name in seen]] > 0).any(axis=1).to_numpy()
+    if dark.any():
+        names = table["sample_id"].to_numpy()[dark]
+        raise ValueError(
+            f"{where}: trained on images in {', '.join(seen)}, of which {dark.sum()} samples have "
+            f"none: {', '.join(names[:10])}; train on a data set that has their bands, or take "
+            "them out of this one"
+        )
+
+
 def check_size(normalisation: Normalisation, batch: Batch, where: str) -> None:
     """Raises ValueError where the images are not of the size that the model was trained on."""
     size = tuple(batch["image"].shape[2:])
@@ -233,6 +246,7 @@ def predict(
             workers=workers,
         )
         check_grid(normalisation, samples, checkpoint)
+        check_bands(normalisation, samples.table, checkpoint)
         bf16 = in_bf16(device, training)
         scores = predict_scores(model, normalisation, samples, checkpoint, views, bf16)
         parts.append(samples.table[[*COLUMNS, "split"]].assign(**scores))
