@@ -28,3 +28,8 @@ class Heads(nn.Module):
                 values = self.auxiliary(dropped).float()
                 auxiliary = {name: values[:, i] for i, name in enumerate(self.names)}
         return Prediction(logit, features.float(), None, auxiliary)
+
+
+def feature_width(network: nn.Module) -> int:
+    """Number of features that a network's read-outs read, all members together."""
+    return sum(m.logit.in_features for m in network.modules() if isinstance(m, Heads))

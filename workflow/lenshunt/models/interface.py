@@ -25,7 +25,8 @@ class Batch(TypedDict):
     label, confidence : float32 [b]; label -1 where there is none
     targets : float32 [b, t], values to be regressed in pretraining; NaN where missing
     segments : float32 [b, segment, column], arcs and companions as the shards hold them
-    theta_e : float32 [b], true Einstein radius in arcsec of lenses; NaN where unknown
+    theta_e, flux_ratio, arc_snr : float32 [b], true Einstein radius in arcsec, lensed / total flux
+        and S/N of the arcs, of lenses; NaN where unknown
     """
 
     image: torch.Tensor
@@ -40,6 +41,8 @@ class Batch(TypedDict):
     targets: NotRequired[torch.Tensor]
     segments: NotRequired[torch.Tensor]
     theta_e: NotRequired[torch.Tensor]
+    flux_ratio: NotRequired[torch.Tensor]
+    arc_snr: NotRequired[torch.Tensor]
 
 
 def theta_e_for(batch: Batch, term: str) -> torch.Tensor:

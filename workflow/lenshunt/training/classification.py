@@ -7,12 +7,7 @@ from torch.nn import functional
 
 from lenshunt.models import Batch, Prediction, condition_table
 from lenshunt.training.scores import monitored_score, validation_scores
-
-
-def true_theta_e(table: pd.DataFrame) -> np.ndarray:
-    """Einstein radii of lenses in arcsec, float32 [n]; NaN for non-lenses and where unknown."""
-    lens = table["label"].to_numpy() == 1
-    return np.where(lens, table["einstein_radius"].to_numpy(float), np.nan).astype(np.float32)
+from lenshunt.training.truth import true_values
 
 
 class Classification:
@@ -33,7 +28,7 @@ class Classification:
 
     def columns(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
         """Per-object arrays that a batch needs beside the loader's."""
-        return {"metadata": condition_table(table), "theta_e": true_theta_e(table)}
+        return {"metadata": condition_table(table), **true_values(table)}
 
     def losses(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
         """Loss of each sample, [b]; 0 for a sample without a label."""

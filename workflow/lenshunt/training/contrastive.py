@@ -10,7 +10,7 @@ from torch.nn import functional
 from lenshunt.config import Contrastive, TrainingConfig
 from lenshunt.lensing.reddening import R_V, reddening_curve
 from lenshunt.models import Batch, LensNetwork, Prediction
-from lenshunt.models.heads import Heads
+from lenshunt.models.heads import feature_width
 from lenshunt.records import filter_named
 from lenshunt.training.augment import augment, with_white_noise
 from lenshunt.training.module import Fitting
@@ -35,11 +35,6 @@ class ContrastiveNetwork(LensNetwork):
         found = self.network(batch)
         projected = self.projection(found.features)
         return replace(found, internals={**found.internals, "projection": projected})
-
-
-def feature_width(network: nn.Module) -> int:
-    """Number of features that a network's read-outs read, all members together."""
-    return sum(m.logit.in_features for m in network.modules() if isinstance(m, Heads))
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -14,8 +14,8 @@ from lenshunt.dataset import Batch, Loader, ShardDataset, in_runs
 from lenshunt.injection.online import OnlineLenses, suitable_hosts
 from lenshunt.models import CONDITIONS, condition_table
 from lenshunt.records import Cutout
-from lenshunt.training.classification import true_theta_e
 from lenshunt.training.online import OnlineData, cutouts, online_table
+from lenshunt.training.truth import TRUTHS, true_values
 
 #: Hosts that a batch may use up, in units of the online samples in it, and beyond those.
 HOSTS_PER_SAMPLE, HOSTS_MORE = 10, 50
@@ -41,7 +41,7 @@ class MixedDataset(Dataset[Batch]):
     table : the shards' samples, then the `online_table` of the hosts
     A batch is a function of (seed, epoch, rank, batch number) and the data alone: whichever
     process makes it. It holds `metadata` too, the conditions of each sample, since arcs change the
-    magnitudes of their host, and `theta_e`, since every lens is drawn anew; segments are left out,
+    magnitudes of their host, and `TRUTHS`, since every lens is drawn anew; segments are left out,
     painted samples have none.
     """
 
@@ -53,7 +53,7 @@ class MixedDataset(Dataset[Batch]):
             [shards.samples.table, online_table(hosts.samples.table)], ignore_index=True
         )
         self.conditions = condition_table(self.table)
-        self.theta_e = true_theta_e(shards.samples.table)
+        self.truths = true_values(shards.samples.table)
         self.suitable = suitable_hosts(hosts.samples.table)
         if shards.samples.shape != hosts.samples.shape:
             raise ValueError(
@@ -67,7 +67,8 @@ class MixedDataset(Dataset[Batch]):
             known = self.shards[item.rows]
             known.pop("segments", None)
             known["metadata"] = torch.from_numpy(self.conditions[item.rows])
-            known["theta_e"] = torch.from_numpy(self.theta_e[item.rows])
+            truths = {name: torch.from_numpy(of[item.rows]) for name, of in self.truths.items()}
+            known.update(truths)
             parts.append(known)
         if len(item.hosts):
             parts.append(self._online(item))
@@ -81,26 +82,28 @@ class MixedDataset(Dataset[Batch]):
             rng, self._stream(item, used), item.lenses, len(item.hosts) - item.lenses
         )
         made = [sample.cutout for sample in samples]
-        label = np.array([one.metadata.label for one in made])
-        radius = np.array([one.metadata.einstein_radius for one in made], np.float32)
+        metadata = [one.metadata for one in made]
+        label = np.array([one.label for one in metadata])
+        known = {name: [getattr(m, name) for m in metadata] for name in ("label", *TRUTHS.values())}
+        truths = true_values(pd.DataFrame(known))
         host = np.array([used[sample.place] for sample in samples])
         n, n_hosts = len(self.shards), len(self.hosts)
         row = n + host + label * n_hosts
         conditions = self.conditions[row].copy()
-        for values, one in zip(conditions, made, strict=True):
-            values[_MAGNITUDE] = one.metadata.magnitude
-            values[_SNR] = np.log10(one.metadata.snr) if one.metadata.snr > 0 else np.nan
+        for values, one in zip(conditions, metadata, strict=True):
+            values[_MAGNITUDE] = one.magnitude
+            values[_SNR] = np.log10(one.snr) if one.snr > 0 else np.nan
         return {
             "image": torch.from_numpy(np.stack([one.image for one in made])),
             "variance": torch.from_numpy(np.stack([one.variance for one in made])),
             "noise_corr": torch.from_numpy(np.stack([one.noise_corr for one in made])),
-            "band_flags": torch.tensor([one.metadata.band_flags for one in made]).float(),
+            "band_flags": torch.tensor([one.band_flags for one in metadata]).float(),
             "label": torch.from_numpy(label.astype(np.float32)),
-            "confidence": torch.tensor([one.metadata.label_confidence for one in made]),
-            "psf_matched": torch.tensor([one.metadata.psf_matched for one in made]),
+            "confidence": torch.tensor([one.label_confidence for one in metadata]),
+            "psf_matched": torch.tensor([one.psf_matched for one in metadata]),
             "row": torch.from_numpy(row.astype(np.int64)),
             "metadata": torch.from_numpy(conditions),
-            "theta_e": torch.from_numpy(np.where(label == 1, radius, np.float32(np.nan))),
+            **{name: torch.from_numpy(values) for name, values in truths.items()},
         }
 
     def _stream(self, item: Item, used: list[int]) -> Iterator[Cutout]:

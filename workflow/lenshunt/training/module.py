@@ -19,6 +19,7 @@ from lenshunt.training.adversarial import attacked
 from lenshunt.training.augment import UPRIGHT_SHARE, augment
 from lenshunt.training.loading import EpochBatches, LoaderFactory, ValidationBatches
 from lenshunt.training.terms import sample_losses
+from lenshunt.training.truth import TruthReadout
 
 #: Of the steps of a training, those in which the learning rate rises, unless configured.
 WARMUP_SHARE = 0.3
@@ -60,7 +61,7 @@ def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> floa
     return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
 
 
-def parameter_groups(model: LensNetwork, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases, norms and embeddings of one dimension do not."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
@@ -74,6 +75,7 @@ class Fitting(lightning.LightningModule):
 
     train_loader, validation_loader : (rank, world) -> loader; no validation where None
     loss_terms : terms of the model's own that are added to the task's loss
+    truth : what its features are to tell of lenses, with training.truth_weight; None for nothing
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Fitting(lightning.LightningModule):
         train_loader: LoaderFactory,
         validation_loader: LoaderFactory | None,
         loss_terms: Mapping[str, LossTerm] | None = None,
+        truth: TruthReadout | None = None,
     ) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -96,6 +99,7 @@ class Fitting(lightning.LightningModule):
         self.task, self.training_config, self.seed = task, training, seed
         self.train_loader, self.validation_loader = train_loader, validation_loader
         self.loss_terms = dict(loss_terms or {})
+        self.truth = truth
         self.scores: dict[str, float] = {}
         self.train_losses: list[torch.Tensor] = []
         self._found: list[dict[str, torch.Tensor]] = []
@@ -146,7 +150,14 @@ class Fitting(lightning.LightningModule):
         """Loss of each sample of a training batch, [b]."""
         epoch = self.current_epoch + batch_number / max(len(self._train_batches), 1)
         seen = self.seen(batch)
-        return sample_losses(self.model, self.task.losses, seen, self.loss_terms, epoch)
+        return sample_losses(self.model, self._with_truth, seen, self.loss_terms, epoch)
+
+    def _with_truth(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
+        """Loss of each sample by the task, and by what is known of the lens, [b]."""
+        losses = self.task.losses(prediction, batch)
+        if self.truth is not None:
+            losses = losses + self.training_config.truth_weight * self.truth(prediction, batch)
+        return losses
 
     def training_step(self, batch: Batch, batch_number: int) -> torch.Tensor:
         losses = self.step_losses(batch, batch_number)
@@ -171,7 +182,7 @@ class Fitting(lightning.LightningModule):
     def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
         # bf16 needs no scaled gradients, on whose account Lightning refuses a fused optimizer.
         clip = self.training_config.gradient_clip
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip, foreach=True)
+        norm = nn.utils.clip_grad_norm_(self.parameters(), clip, foreach=True)
         rows, self._step_rows = torch.cat(self._step_rows), []
         if not torch.isfinite(norm):
             names = self._names(rows)
@@ -222,7 +233,7 @@ class Fitting(lightning.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
         config = self.training_config
         optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, config.weight_decay), lr=config.learning_rate, fused=True
+            parameter_groups(self, config.weight_decay), lr=config.learning_rate, fused=True
         )
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         rising = config.warmup_epochs

@@ -10,6 +10,7 @@ import torch
 from lenshunt import dataset
 from lenshunt.config import Grid, ModelConfig, TrainingConfig
 from lenshunt.models import architecture_of, build_model
+from lenshunt.models.heads import feature_width
 from lenshunt.provenance import file_sha256
 from lenshunt.training.balance import class_prior, refuse_online_sources, sampling_weights
 from lenshunt.training.checkpoint import data_digest, save_checkpoint
@@ -27,6 +28,7 @@ from lenshunt.training.online import (
 from lenshunt.training.posterior import with_posterior
 from lenshunt.training.pretrained import start_from
 from lenshunt.training.statistics import fit_normalisation
+from lenshunt.training.truth import TruthReadout
 
 
 def open_loader(
@@ -152,6 +154,9 @@ def train(
                 samples_per_epoch=draws,
                 seed=seed,
             )
+        truth = None
+        if config.truth_weight:
+            truth = TruthReadout(feature_width(network), in_order.table)
         held_out = partial(open_with, splits=["val_select"]) if len(validation.table) else None
         return Fitting(
             network,
@@ -161,6 +166,7 @@ def train(
             drawn,
             held_out,
             model.loss_terms,
+            truth,
         )
 
     folder = Path(log_dir)
