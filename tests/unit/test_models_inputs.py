@@ -9,7 +9,7 @@ from training_toy import alternating, toy_images, toy_table
 
 from lenshunt.models import CONDITIONS, Normalisation, condition_table
 from lenshunt.models.conditions import ConditionEncoder
-from lenshunt.models.inputs import ImageInput, asinh, background_sigma
+from lenshunt.models.inputs import ImageInput, asinh, background_sigma, colour_residual
 
 #: Every image of these tests is in units of its noise, with a stretch that turns at one sigma.
 GREY = Normalisation(softening=1.0, band_sigma_njy=(1.0,) * 5, size_px=32, pixel_scale_arcsec=0.168)
@@ -86,14 +86,47 @@ def test_a_symmetric_galaxy_vanishes_from_the_residual_channels():
     assert channels[:, 5:10].abs().max() < 1e-5
 
 
+def test_what_has_the_deflectors_colour_vanishes_from_the_colour_residuals_and_an_arc_stays():
+    y, x = torch.meshgrid(torch.arange(32.0) - 15.5, torch.arange(32.0) - 15.5, indexing="ij")
+    # two red galaxies of one colour, and a blue arc outside of the centre
+    galaxies = torch.exp(-(x**2 + 2 * y**2 + x * y) / 40) + torch.exp(-((x - 11) ** 2 + y**2) / 9)
+    colour = torch.tensor([10.0, 30.0, 50.0, 60.0, 70.0])[None, :, None, None]
+    image = galaxies * colour
+    model, places = ImageInput(GREY, True), slice(10, 14)
+    plain = model(pictures(image, torch.ones_like(image), torch.ones(1, 5)))
+    assert plain[:, :5].amax(dim=(2, 3)).min() > 2
+    assert plain[:, places].abs().max() < 1e-4
+    arc = torch.exp(-((x + 10) ** 2 + (y - 8) ** 2) / 6)
+    with_arc = model(pictures(image + 5 * arc, torch.ones_like(image), torch.ones(1, 5)))
+    found = with_arc[0, places]
+    # blue less 1 / 3 of red, with the noise of both
+    expected = np.arcsinh(5 * (1 - 1 / 3) / np.sqrt(1 + 1 / 9))
+    assert float(found[0].max()) == pytest.approx(expected, rel=0.05)
+    row, column = divmod(int(found[0].argmax()), 32)
+    assert row in (23, 24)
+    assert column in (5, 6)
+    assert found[:, :, 20:].abs().max() < 0.05
+
+
+def test_noise_in_a_colour_residual_is_noise_of_one():
+    torch.manual_seed(1)
+    y, x = torch.meshgrid(torch.arange(64.0) - 31.5, torch.arange(64.0) - 31.5, indexing="ij")
+    galaxy = 40 * torch.exp(-(x**2 + y**2) / 40) * torch.tensor([1.0, 3, 5, 5, 5])[:, None, None]
+    image = galaxy + torch.randn(64, 5, 64, 64)
+    residual = colour_residual(image, torch.ones_like(image), 0.168)
+    assert residual.std(dim=(0, 2, 3)).numpy() == pytest.approx(np.ones(4), rel=0.02)
+
+
 def test_unusable_pixels_and_their_mirror_images_have_no_residual():
     image = torch.randn(1, 5, 32, 32)
     variance = torch.ones_like(image)
     variance[0, 2, 4, 7] = torch.inf
     channels = ImageInput(GREY, True)(pictures(image, variance, torch.ones(1, 5)))
     assert channels[0, 2, 4, 7] == channels[0, 7, 4, 7] == channels[0, 7, 27, 24] == 0
-    assert channels[0, 12, 4, 7] == 0
-    assert channels[0, 12].sum() == 32 * 32 - 1
+    # nor has the colour of two bands of which one is unusable there
+    assert channels[0, 11, 4, 7] == channels[0, 12, 4, 7] == 0
+    assert channels[0, 16, 4, 7] == 0
+    assert channels[0, 16].sum() == 32 * 32 - 1
 
 
 def test_a_band_that_is_flagged_absent_is_not_looked_at():

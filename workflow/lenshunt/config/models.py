@@ -177,7 +177,8 @@ class ModelConfig(Strict):
     """Start from that checkpoint where the experiment names a pretraining; false starts from
     random weights all the same."""
     residual_channels: bool = True
-    """Add, per band, the image minus itself rotated by 180 degrees."""
+    """Add, per band, the image minus itself rotated by 180 degrees, and minus the next redder band
+    scaled to the colour of the centre."""
     parameters: dict[str, int | float | str | bool | list[int]] = {}
     """Arguments of the architecture: depths, widths, patch size."""
     loss_terms: dict[str, LossTerm] = {}

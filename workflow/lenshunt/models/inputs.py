@@ -5,6 +5,11 @@ from torch import nn
 
 from lenshunt.models.interface import Batch, Normalisation
 
+#: Scatter in arcsec of the Gaussian weight within which the colour of a deflector is measured.
+CENTRE_ARCSEC = 0.5
+#: Largest ratio of a deflector's S/N in one band and the next redder one, as a guard.
+RATIO_MAX = 20.0
+
 
 def usable_pixels(variance: torch.Tensor, band_flags: torch.Tensor) -> torch.Tensor:
     """Bool [b, band, y, x]: pixels of bands that are there, with a finite, positive variance."""
@@ -42,6 +47,33 @@ def asinh(x: torch.Tensor) -> torch.Tensor:
     return torch.copysign(torch.log(x.abs() + root), x)
 
 
+def centre_weight(size: int, pixel_scale_arcsec: float) -> torch.Tensor:
+    """Gaussian [size, size] of scatter `CENTRE_ARCSEC` about the middle of an image."""
+    place = (torch.arange(size) - (size - 1) / 2) * (pixel_scale_arcsec / CENTRE_ARCSEC)
+    along = torch.exp(-0.5 * place.square())
+    return along[:, None] * along[None, :]
+
+
+def colour_residual(
+    flux: torch.Tensor, valid: torch.Tensor, pixel_scale_arcsec: float
+) -> torch.Tensor:
+    """[b, band - 1, y, x]: each band less the next redder one scaled to the deflector's colour.
+
+    What has the colour of the centre disappears, whatever its shape: B - alpha R of Gavazzi et al.
+    2014 (arXiv:1403.1041), alpha by least squares within the weight of the centre. Divided by
+    sqrt(1 + alpha^2), so that noise of 1 in all bands stays noise of 1.
+    flux : [b, band, y, x] from blue to red, in units of each band's noise, of one PSF
+    valid : 1 or 0 [b, band, y, x]; the residual is 0 where one of its bands is not
+    """
+    both = valid[:, :-1] * valid[:, 1:]
+    blue, red = flux[:, :-1] * both, flux[:, 1:] * both
+    weight = centre_weight(flux.shape[-1], pixel_scale_arcsec).to(flux)
+    light = (red.square() * weight).sum(dim=(2, 3))
+    ratio = (blue * red * weight).sum(dim=(2, 3)) / light.clamp(min=torch.finfo(light.dtype).tiny)
+    ratio = ratio.clamp(0.0, RATIO_MAX)[:, :, None, None]
+    return (blue - ratio * red) / (1.0 + ratio.square()).sqrt()
+
+
 class ImageInput(nn.Module):
     """Channels of an image model: stretched bands, their residuals, and where they are valid.
 
@@ -50,8 +82,9 @@ class ImageInput(nn.Module):
     while its colours stay what they are. The stretch is asinh(flux / (softening x noise)), linear
     in noise and arcs and logarithmic in a galaxy's core (Lupton et al. 1999).
 
-    The residual of a band is the image minus itself rotated by 180 degrees: an elliptical
-    galaxy is symmetric and disappears, an arc on one side of it is not and stays.
+    There are two kinds of residuals. A band minus itself rotated by 180 degrees: an elliptical
+    galaxy is symmetric and disappears, an arc on one side of it is not and stays. And a band minus
+    the next redder one that the training has, see `colour_residual`.
     """
 
     band_sigma: torch.Tensor
@@ -64,7 +97,8 @@ class ImageInput(nn.Module):
         self.softening = normalisation.softening
         names, unseen = normalisation.bands, normalisation.bands_unseen
         self.seen = [place for place, name in enumerate(names) if name not in unseen]
-        self.channels = self.bands * (3 if residual_channels else 2)
+        self.channels = self.bands * (4 if residual_channels else 2) - residual_channels
+        self.pixel_scale_arcsec = normalisation.pixel_scale_arcsec
         self.register_buffer("band_sigma", torch.tensor(normalisation.band_sigma_njy))
         white = torch.tensor(normalisation.band_white_sigma_njy or normalisation.band_sigma_njy)
         self.register_buffer("band_white_sigma", white)
@@ -91,6 +125,7 @@ class ImageInput(nn.Module):
             if self.residual_channels:
                 difference = (flux - flux.flip((2, 3))) / 2**0.5
                 channels.append(asinh(difference) * (valid * valid.flip((2, 3))))
+                channels.append(asinh(colour_residual(flux, valid, self.pixel_scale_arcsec)))
             channels.append(valid)
             return self._in_their_places(channels)
 
@@ -103,6 +138,10 @@ class ImageInput(nn.Module):
             return torch.cat(channels, dim=1)
         count, _, *size = channels[0].shape
         every = channels[0].new_zeros(count, self.channels, *size)
-        for kind, values in enumerate(channels):
-            every[:, [kind * self.bands + place for place in self.seen]] = values
+        first = 0
+        for values in channels:
+            places = self.seen[: values.shape[1]]
+            every[:, [first + place for place in places]] = values
+            # a colour has its bluer band's place; the reddest has none
+            first += self.bands - (len(self.seen) - len(places))
         return every

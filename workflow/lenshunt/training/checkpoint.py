@@ -14,7 +14,7 @@ from lenshunt.dataset.locations import read_bytes
 from lenshunt.provenance import pipeline_commit, whole_file
 
 #: Schema of the file; raised when a field changes its meaning.
-CHECKPOINT_SCHEMA = "lenshunt-checkpoint-2"
+CHECKPOINT_SCHEMA = "lenshunt-checkpoint-3"
 FIELDS = (
     "schema",
     "kind",
