@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torch.nn import functional
 
 from lenshunt.models import Batch, Prediction
 
 #: Columns of a batch and the columns of the metadata that they are of.
 TRUTHS = {"theta_e": "einstein_radius", "flux_ratio": "flux_ratio", "arc_snr": "arc_snr"}
+#: Error in units of the scatter from which its loss is linear.
+LINEAR_FROM = 3.0
 
 
 def true_values(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -54,12 +57,13 @@ class TruthReadout(nn.Module):
     def forward(self, prediction: Prediction, batch: Batch) -> torch.Tensor:
         """Squared errors in units of the scatter, summed over what is known of a sample, [b].
 
-        Times its label's confidence; 0 where nothing is known.
+        Times its label's confidence; 0 where nothing is known. Beyond `LINEAR_FROM` the loss is
+        linear: a flux ratio of 1e-6 must not be all that a network learns.
         """
         values = torch.stack([batch[name] for name in TRUTHS], dim=1)  # type: ignore[literal-required]
         with torch.autocast(values.device.type, enabled=False):
             found = self.linear(prediction.features.float())
             known = values > 0
             wanted = (torch.where(known, values, 1.0).log() - self.centre) / self.scatter
-            squared = torch.where(known, (found - wanted).square(), 0.0)
-            return squared.sum(dim=1) * batch["confidence"]
+            errors = 2.0 * functional.huber_loss(found, wanted, reduction="none", delta=LINEAR_FROM)
+            return torch.where(known, errors, 0.0).sum(dim=1) * batch["confidence"]
