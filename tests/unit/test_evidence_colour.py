@@ -141,9 +141,9 @@ def test_an_untrained_network_is_measured_and_others_are_refused():
     assert set(found.curves["panel"]) <= set(PANELS)
     total = sum(int((test.segments[row, :, -3] > 0).sum()) for row in range(1, 60, 2))
     assert 0 < found.numbers["n_images"] + found.numbers["n_strangers"] <= total
-    # the segments know nothing of the label, nor does the network
-    for name in ("distance_auroc", "membership_auroc_non_lenses"):
-        low, high = (found.numbers[f"{name}_{side}"] for side in ("low", "high"))
-        assert low < 0.5 < high
+    # the colours of the segments know nothing of the label; a network of random weights may find
+    # members anywhere
+    low, high = (found.numbers[f"distance_auroc_{side}"] for side in ("low", "high"))
+    assert low < 0.5 < high
     with pytest.raises(ValueError, match="has no memberships"):
         measure(untrained("resnet"), None, test, 1)

@@ -32,7 +32,8 @@ ELEMENTS = range(ORDER)
 
 def network(**changes) -> EquivariantResNet:
     """A small network whose batch statistics are those of some images."""
-    torch.manual_seed(0)
+    # of four features, all may be at rest: not those of this seed
+    torch.manual_seed(2)
     model = build_model(small("equivariant_resnet", **changes), conditioned())
     model(toy_batch(8, 40))
     return model.eval()

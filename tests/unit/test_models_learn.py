@@ -20,7 +20,7 @@ LABELS = alternating(64)
 LEARNERS = {
     "resnet": (3e-3, 20),
     "vit": (3e-3, 120),
-    "film_resnet": (3e-3, 20),
+    "film_resnet": (3e-3, 30),
     "enhanced_vit": (3e-3, 200),
     "equivariant_resnet": (1e-2, 25),
     "pinn_lens": (3e-3, 25),

@@ -56,8 +56,8 @@ def test_resnet18_costs_what_is_published():
     config = load_model_config(ROOT / "config" / "models" / "resnet18.yaml")
     wide = GRID.model_copy(update={"size_px": 224})
     found = summarise("m", config, example_normalisation(wide), example_batch(1, wide, 4))
-    # He et al. 2016, table 1: 1.8e9 multiply-adds with 3 channels; 15 of them cost 0.47e9 more.
-    assert found.gflop / 2 == pytest.approx(1.8 + 0.47, rel=0.03)
+    # He et al. 2016, table 1: 1.8e9 multiply-adds with 3 channels; 19 of them cost 0.63e9 more.
+    assert found.gflop / 2 == pytest.approx(1.8 + 0.63, rel=0.03)
 
 
 def test_attacks_and_loss_terms_are_told():
