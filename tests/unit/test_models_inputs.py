@@ -70,6 +70,20 @@ def test_bands_that_no_training_image_had_are_not_looked_at():
     torch.testing.assert_close(found, ImageInput(GREY, True)(pictures(image, variance, flags)))
 
 
+def test_a_colour_is_of_neighbours_among_the_bands_seen_and_one_band_has_none():
+    image, variance, flags = torch.randn(2, 5, 32, 32), torch.ones(2, 5, 32, 32), torch.ones(2, 5)
+    apart = replace(GREY, bands_unseen=("r", "z", "y"))
+    found = ImageInput(apart, True)(pictures(image, variance, flags))
+    pair = colour_residual(image[:, [0, 2]], variance[:, [0, 2]], 0.168)
+    torch.testing.assert_close(found[:, 10:11], asinh(pair))
+    assert found[:, 11:14].abs().max() == 0
+    alone = replace(GREY, bands_unseen=("g", "r", "z", "y"))
+    found = ImageInput(alone, True)(pictures(image, variance, flags))
+    assert found[:, 10:14].abs().max() == 0
+    torch.testing.assert_close(found[:, 2], asinh(image[:, 2]))
+    assert (found[:, 16] == 1).all()
+
+
 def test_colours_survive_a_difference_in_depth_between_bands():
     image = torch.full((1, 5, 32, 32), 0.01)
     variance = torch.ones(1, 5, 32, 32) * torch.tensor([1.0, 4, 4, 9, 1])[None, :, None, None]

@@ -58,7 +58,7 @@ class TrainingConfig(Strict):
     label_smoothing: float = Field(0.01, ge=0, lt=0.5)
     """Lenses are learned as 1 less this, others as this: some labels are wrong."""
     truth_weight: float = Field(0.2, ge=0)
-    """Weight of what the features are to tell of lenses beside their label, where it is known: the
+    """Weight of what features are to tell of labelled lenses beside their label, where known: the
     logarithms of Einstein radius, flux ratio and S/N of the arcs, squared errors in units of their
     scatter; 0 for nothing."""
     weight_decay: float = Field(0.05, ge=0)

@@ -47,9 +47,11 @@ def asinh(x: torch.Tensor) -> torch.Tensor:
     return torch.copysign(torch.log(x.abs() + root), x)
 
 
-def centre_weight(size: int, pixel_scale_arcsec: float) -> torch.Tensor:
+def centre_weight(size: int, pixel_scale_arcsec: float, device: torch.device) -> torch.Tensor:
     """Gaussian [size, size] of scatter `CENTRE_ARCSEC` about the middle of an image."""
-    place = (torch.arange(size) - (size - 1) / 2) * (pixel_scale_arcsec / CENTRE_ARCSEC)
+    place = (torch.arange(size, device=device) - (size - 1) / 2) * (
+        pixel_scale_arcsec / CENTRE_ARCSEC
+    )
     along = torch.exp(-0.5 * place.square())
     return along[:, None] * along[None, :]
 
@@ -67,7 +69,7 @@ def colour_residual(
     """
     both = valid[:, :-1] * valid[:, 1:]
     blue, red = flux[:, :-1] * both, flux[:, 1:] * both
-    weight = centre_weight(flux.shape[-1], pixel_scale_arcsec).to(flux)
+    weight = centre_weight(flux.shape[-1], pixel_scale_arcsec, flux.device)
     light = (red.square() * weight).sum(dim=(2, 3))
     ratio = (blue * red * weight).sum(dim=(2, 3)) / light.clamp(min=torch.finfo(light.dtype).tiny)
     ratio = ratio.clamp(0.0, RATIO_MAX)[:, :, None, None]
