@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
 

@@ -23,8 +23,8 @@ from photutils.segmentation import detect_sources, detect_threshold
 from photutils.utils import circular_footprint
 from webdataset import TarWriter
 
+from lenshunt.core import Manifest
 from lenshunt.images import matching_kernel, target_psf
-from lenshunt.provenance import Manifest
 from lenshunt.records import SLOTS, njy_per_count
 from lenshunt.simulate.galaxiesml import write_galaxiesml
 from lenshunt.surveys import survey_named, survey_psf

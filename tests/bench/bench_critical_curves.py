@@ -7,8 +7,8 @@ import numpy as np
 from harness import Row, best_of
 from lenstronomy.LensModel.Profiles.nie import NIE
 
+from lenshunt.core import RESOURCES
 from lenshunt.lensing import MassModel, critical_curves, load_mass_model
-from lenshunt.provenance import RESOURCES
 
 FOLDER = RESOURCES / "smacs0723"
 HALF_WIDTH_ARCSEC, STEP_ARCSEC, Z_SOURCE = 60.0, 0.05, 2.0

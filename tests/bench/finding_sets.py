@@ -12,7 +12,7 @@ import yaml
 from second_survey import write_survey
 
 from lenshunt.config import ClassCounts
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 from lenshunt.simulate.bologna import write_bologna_ground, write_bologna_test
 
 #: How the shipped configuration for one's own survey trains, and with which networks.

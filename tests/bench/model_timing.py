@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 
 from lenshunt.config import Grid, ModelConfig, TrainingConfig, load_model_config, merged_training
+from lenshunt.core import ROOT
 from lenshunt.dataset import make_loader
 from lenshunt.models import Batch, LensNetwork, build_model
-from lenshunt.provenance import ROOT
 from lenshunt.training.adversarial import attacked
 from lenshunt.training.augment import augment
 from lenshunt.training.classification import Classification

@@ -26,7 +26,7 @@ from model_timing import (
 from noise_shards import noise_shards
 
 from lenshunt.config import merged_training
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 from lenshunt.training.probe import forward_memory, static_bytes
 
 BAR_GB = 24.0

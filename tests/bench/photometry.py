@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from images_samples import GROUND, SPACE, run_chain, write_castles, write_planes
 from stamp_photometry import print_tables
 
+from lenshunt.core import ROOT
 from lenshunt.images import aperture_photometry, read_cutouts
-from lenshunt.provenance import ROOT
 from lenshunt.records import SLOTS
 from lenshunt.surveys import moffat_psf, survey_named
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from lenshunt.core import ROOT
 from lenshunt.images.rounding import rounding_table
-from lenshunt.provenance import ROOT
 
 Planes = tuple[np.ndarray, np.ndarray]
 

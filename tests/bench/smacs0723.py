@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from lenshunt.core import RESOURCES
 from lenshunt.lensing import (
     MassModel,
     critical_curves,
@@ -19,7 +20,6 @@ from lenshunt.lensing import (
     load_mass_model,
     predicted_images,
 )
-from lenshunt.provenance import RESOURCES
 
 PUBLISHED_ARCSEC, TOLERANCE_ARCSEC = 0.32, 0.01
 Z_SOURCES = (1.0, 2.0, 9.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from lenstronomy.LensModel.Profiles.nie import NIE
 
+from lenshunt.core import RESOURCES
 from lenshunt.lensing import (
     ImageSolver,
     critical_curves,
@@ -17,7 +18,6 @@ from lenshunt.lensing import (
     mean_source,
     predicted_images,
 )
-from lenshunt.provenance import RESOURCES
 
 TABLES = RESOURCES / "smacs0723"
 PUBLISHED_RMS_ARCSEC = 0.32

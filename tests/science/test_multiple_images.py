@@ -5,8 +5,8 @@ import pytest
 from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 
+from lenshunt.core import RESOURCES
 from lenshunt.lensing import ImageSolver, MassModel, Potentials, load_mass_model
-from lenshunt.provenance import RESOURCES
 
 Z = 2.0
 

@@ -15,9 +15,9 @@ from raw_samples import common
 from raw_sets import MAKERS
 
 from lenshunt.config import CutoutsDataset, Grid, QualityConfig, SplitConfig
+from lenshunt.core import logged_to, raw_manifest
 from lenshunt.dataset import make_splits, write_shards
 from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk
-from lenshunt.provenance import logged_to, raw_manifest
 from lenshunt.raw import raw_files
 
 GRID = Grid(psf_fwhm_arcsec=1.0, moffat_beta=3.0, pixel_scale_arcsec=0.168, size_px=32)

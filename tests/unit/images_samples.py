@@ -7,8 +7,8 @@ from astropy.io import fits
 from raw_samples import hst_header
 
 from lenshunt.config import CastlesDataset, CutoutsDataset, Dataset, Grid, QualityConfig
+from lenshunt.core import raw_manifest
 from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk
-from lenshunt.provenance import raw_manifest
 from lenshunt.raw import raw_files
 from lenshunt.raw.calibration import njy_per_hst_count
 from lenshunt.records import njy_per_count

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.io import fits
 
 from lenshunt.config import Dataset
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import READERS, raw_files
 from lenshunt.records import Cutout, Rejected
 

@@ -14,7 +14,7 @@ from lenshunt.config import (
     parse_config,
 )
 from lenshunt.config.documentation import readme, schemas
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 SHIPPED = [
     *sorted((ROOT / "config").glob("*.yaml")),

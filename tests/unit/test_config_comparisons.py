@@ -5,7 +5,7 @@ import yaml
 from test_config import check, values_of
 
 from lenshunt.config import ConfigError, load_model_config, parse_config
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 
 def with_comparisons(**keys) -> dict:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from lenshunt.config import ConfigError, check_config, parse_config
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 BASE = {"survey": "hst", "grids": ["space"]}
 RELICS = {

@@ -212,6 +212,6 @@ def demo_values():
     """The demo configuration as plain values."""
     import yaml
 
-    from lenshunt.provenance import ROOT
+    from lenshunt.core import ROOT
 
     return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

@@ -12,12 +12,12 @@ import pytest
 import webdataset
 from dataset_samples import make_shards, record
 
+from lenshunt.core import file_sha256
 from lenshunt.dataset import make_loader, read_index
 from lenshunt.dataset.segment_rows import SegmentRows
 from lenshunt.dataset.splits import SPLITS
 from lenshunt.images import write_segments
 from lenshunt.images.segments import Segments
-from lenshunt.provenance import file_sha256
 
 N_MAX, BANDS = 4, 5
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lenshunt.config import ConfigError, Demo, Impostors, parse_config
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 from lenshunt.simulate import bologna, demo_files, sdss, write_demo
 from lenshunt.simulate.deflectors import ARC_MAGNITUDE_BOUNDS, CONTRAST_MAG_MAX, draw_deflector
 from lenshunt.simulate.impostors import FRACTIONS, NON_LENSES

@@ -9,8 +9,8 @@ from astropy.io import fits
 from scipy.stats import kstest
 
 from lenshunt.config import ConfigError, Demo, SeeingRange, parse_config
+from lenshunt.core import ROOT
 from lenshunt.images import kernel_for
-from lenshunt.provenance import ROOT
 from lenshunt.simulate import demo_files, write_demo
 from lenshunt.simulate.impostors import FRACTIONS
 from lenshunt.simulate.sdss import draw_seeing, exposures, simulate_object

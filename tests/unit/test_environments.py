@@ -7,7 +7,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 CONDA_NAMES = {"pytorch": "torch"}
 CONDA_FILES = sorted((ROOT / "envs").glob("*.yaml"))

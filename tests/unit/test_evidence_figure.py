@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from evidence_samples import measured, saved, toy_loaders, untrained
 
+from lenshunt.core import ROOT
 from lenshunt.evidence import rests_on
 from lenshunt.evidence.kinds import KINDS
 from lenshunt.figures.evidence import draw_evidence, evidence_figure, heading
-from lenshunt.provenance import ROOT
 
 #: What has a unit, and which. Ratios and numbers of layers have none.
 UNITS = {

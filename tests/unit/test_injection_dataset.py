@@ -12,6 +12,7 @@ from pyarrow import parquet
 from raw_samples import common
 
 from lenshunt.config import SplitConfig, StampsDataset
+from lenshunt.core import raw_manifest, read_manifest
 from lenshunt.dataset import excluded_rows, make_splits, read_exclusions, write_exclusions
 from lenshunt.images import prepare_chunk
 from lenshunt.injection import plan
@@ -20,7 +21,6 @@ from lenshunt.injection.hosts import host_shape
 from lenshunt.injection.real_sources import real_sources
 from lenshunt.injection.source_store import read_sources
 from lenshunt.injection.truth import COLUMNS, read_truth
-from lenshunt.provenance import raw_manifest, read_manifest
 from lenshunt.raw import raw_files
 from lenshunt.records import (
     Cutout,

@@ -5,8 +5,8 @@ import ast
 import pytest
 
 from lenshunt import ROOMS
-from lenshunt.provenance.digests import rooms_imported_by
-from lenshunt.provenance.paths import LIBRARY
+from lenshunt.core.digests import rooms_imported_by
+from lenshunt.core.paths import LIBRARY
 
 
 def test_every_folder_of_the_library_is_a_room():

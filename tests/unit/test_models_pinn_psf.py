@@ -7,8 +7,8 @@ from pinn_samples import lenses, pinn
 
 from lenshunt.config import ConfigError, check_config, load_model_config, parse_config
 from lenshunt.config.models import RENDERS
+from lenshunt.core import ROOT
 from lenshunt.models import REGISTRY, architecture_of
-from lenshunt.provenance import ROOT
 
 
 def test_an_image_that_keeps_its_own_psf_is_not_fitted_with_another():

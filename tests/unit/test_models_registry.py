@@ -8,6 +8,7 @@ from segment_samples import random_segments
 from test_models_inputs import conditioned
 
 from lenshunt.config import ModelConfig, TrainingConfig, load_model_config
+from lenshunt.core import ROOT
 from lenshunt.models import (
     CONDITIONS,
     REGISTRY,
@@ -17,7 +18,6 @@ from lenshunt.models import (
     load_backbone,
 )
 from lenshunt.models.conditions import SEEING_CONDITIONS, SKY_CONDITIONS
-from lenshunt.provenance import ROOT
 
 MODEL_FILES = sorted((ROOT / "config" / "models").glob("*.yaml"))
 SMALL = {

@@ -10,6 +10,7 @@ from test_models_registry import toy_batch
 
 from lenshunt.config import ConfigError, check_config, load_model_config, parse_config
 from lenshunt.config.models import NEEDS_SEGMENTS
+from lenshunt.core import ROOT
 from lenshunt.models import (
     REGISTRY,
     architecture_of,
@@ -21,7 +22,6 @@ from lenshunt.models.gat_lens import GatLens
 from lenshunt.models.segment_graph import deflector_centre, edge_features, flat_graph, radii
 from lenshunt.models.segment_nodes import system_nodes
 from lenshunt.models.segment_patches import segment_patches
-from lenshunt.provenance import ROOT
 
 SCALE = conditioned().pixel_scale_arcsec
 BOTH = pytest.mark.parametrize("kind", [GatLens, ColorAwareLens])

@@ -10,9 +10,9 @@ from test_models_registry import SMALL, small
 from torch import nn
 
 from lenshunt.config import Grid, ModelConfig, load_model_config
+from lenshunt.core import ROOT
 from lenshunt.models import REGISTRY, build_model, count_parameters
 from lenshunt.models.summary import REFERENCES, forward_gflop, inputs_of, summarise
-from lenshunt.provenance import ROOT
 from lenshunt.training.probe import example_batch, example_normalisation
 
 GRID = Grid(psf_fwhm_arcsec=0.8, pixel_scale_arcsec=0.168, size_px=64)

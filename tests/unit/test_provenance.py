@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lenshunt.provenance import UNHASHED, digests, raw_manifest, read_manifest
-from lenshunt.provenance.logs import logged_to
-from lenshunt.provenance.products import package_versions
+from lenshunt.core import UNHASHED, digests, raw_manifest, read_manifest
+from lenshunt.core.logs import logged_to
+from lenshunt.core.products import package_versions
 
 
 @pytest.fixture

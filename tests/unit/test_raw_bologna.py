@@ -159,7 +159,7 @@ def test_a_broken_file_costs_its_object_and_no_other(tmp_path, damage):
 
 def test_a_chunk_reads_the_same_objects_as_the_whole(tmp_path):
     sample = challenge(tmp_path, [f"{k},0,0,0,0" for k in range(100, 105)], variant="space")
-    from lenshunt.provenance import raw_manifest
+    from lenshunt.core import raw_manifest
     from lenshunt.raw import READERS
 
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")

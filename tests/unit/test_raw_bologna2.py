@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from raw_samples import common, read_all, truncate
 
 from lenshunt.config import Bologna2Dataset
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import READERS, raw_files
 from lenshunt.raw.bologna2_catalogue import Row, label_of
 from lenshunt.records import is_trainable_source

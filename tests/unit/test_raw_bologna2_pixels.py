@@ -10,9 +10,9 @@ from bologna2_samples import BANDS, LENS, NJY, SIDE, challenge, dataset
 from raw_samples import read_all
 
 from lenshunt.config import Grid, QualityConfig
+from lenshunt.core import raw_manifest
 from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk, read_cutouts
 from lenshunt.images.psf import fwhm, psf_residual, target_psf
-from lenshunt.provenance import raw_manifest
 from lenshunt.raw import bologna2, raw_files
 from lenshunt.raw.bologna2 import sky_sigma, split_pixels
 from lenshunt.records import RecordReader, read_metadata

@@ -9,7 +9,7 @@ from raw_sets import MAKERS
 from test_raw_field import catalogue, field
 from test_raw_galaxy_zoo import write_image, write_table, zoo
 
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import READERS, raw_files
 from lenshunt.records import Cutout
 

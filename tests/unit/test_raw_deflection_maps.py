@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
+from lenshunt.core import RESOURCES
 from lenshunt.lensing import deflection, load_mass_model
-from lenshunt.provenance import RESOURCES
 from lenshunt.raw import raw_files
 from lenshunt.raw.deflection_maps import (
     inverse_magnification,

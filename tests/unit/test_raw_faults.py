@@ -13,7 +13,7 @@ from astropy.io import fits
 from raw_samples import read_all, truncate
 from raw_sets import MAKERS, RawSet
 
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import raw_files, reader_of
 from lenshunt.records import Cutout, Rejected
 

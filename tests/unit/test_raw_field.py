@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from raw_samples import common, noise_image, read_all, tan_header, truncate
 
 from lenshunt.config import FieldDataset
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import READERS, raw_files
 from lenshunt.raw.pieces import values_at
 
@@ -348,7 +348,7 @@ def test_values_at_positions_are_those_of_the_array(data, shape):
 _MEMORY = """
 import resource, sys
 from lenshunt.config import FieldDataset
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import READERS, raw_files
 folder = sys.argv[1]
 def read(image):

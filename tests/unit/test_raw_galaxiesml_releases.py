@@ -164,7 +164,7 @@ def test_pieces_across_chunk_boundaries_equal_the_whole(
     monkeypatch.setattr(galaxiesml, "_SLICE", slice_size)
     path = small(tmp_path, n, chunks=(min(chunk, n), 5, 16, 16))
     sample = dataset(path)
-    from lenshunt.provenance import raw_manifest
+    from lenshunt.core import raw_manifest
 
     manifest = raw_manifest([path], tmp_path / "hashes.json")
     with h5py.File(path) as file:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from raw_samples import common, noise_image, read_all, tan_header
 
 from lenshunt.config import ConfigError, GalaxyZooDataset, parse_config
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import READERS, raw_files
 from lenshunt.raw.galaxy_zoo_table import PRESETS, position_of_name, read_rows
 from lenshunt.records import is_trainable_source

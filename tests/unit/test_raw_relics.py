@@ -9,7 +9,7 @@ from astropy.table import Table
 from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw import READERS, raw_files
 from lenshunt.raw.field_objects import photometry
 

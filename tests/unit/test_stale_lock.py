@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from lenshunt.provenance import note_run, remove_stale_lock
-from lenshunt.provenance.stale_lock import running_in
+from lenshunt.core import note_run, remove_stale_lock
+from lenshunt.core.stale_lock import running_in
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 from training_toy import toy_table
 
 from lenshunt.config import Grid, ModelConfig, TrainingConfig, load_model_config, merged_training
+from lenshunt.core import ROOT
 from lenshunt.models import build_model
-from lenshunt.provenance import ROOT
 from lenshunt.training.augment import augment
 from lenshunt.training.classification import Classification
 from lenshunt.training.loading import batch_within

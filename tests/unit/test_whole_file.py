@@ -2,7 +2,7 @@
 
 import pytest
 
-from lenshunt.provenance import whole_file
+from lenshunt.core import whole_file
 
 
 def test_a_file_gets_its_name_when_it_is_whole(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv*", ".snakemake", "results", "data", "*cache*", "__pycache__", "*.egg-info"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from small_survey import write_objects
 
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 from draw_dag import LEFT_OUT

@@ -2,7 +2,7 @@
 
 Rooms, from the ground floor up; a room imports only from rooms below it:
 
-provenance   hashes, code digests, versions, manifests
+core         hashes, code digests, versions, manifests
 records      Cutout and its metadata (schema v2), band slots, units: the one type that flows
 surveys      what is known of each survey: pixel scale, zero points, filters, PSF
 config       the typed definition of every configuration file, and the checks across sections
@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 
 #: Rooms in building order; tests/unit/test_layers.py holds every import to it.
 ROOMS = (
-    "provenance",
+    "core",
     "records",
     "surveys",
     "config",

@@ -16,7 +16,7 @@ from lenshunt.config import (
     parse_config,
 )
 from lenshunt.config.documentation import write_documentation
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 DESCRIPTION = """\
 lenshunt finds strong gravitational lenses: raw survey files in, a calibrated candidate list out.

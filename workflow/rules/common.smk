@@ -10,7 +10,7 @@ from lenshunt.config import (
     merged_training,
     parse_config,
 )
-from lenshunt.provenance import code_digest, note_run, remove_stale_lock
+from lenshunt.core import code_digest, note_run, remove_stale_lock
 
 if workflow.is_main_process and remove_stale_lock("."):
     print(

@@ -2,7 +2,7 @@
 from functools import cache
 from pathlib import Path
 
-from lenshunt.provenance import raw_manifest
+from lenshunt.core import raw_manifest
 from lenshunt.raw.files import files_of_many, key_files, raw_files
 
 # Raw files ------------------------------------------------------------------

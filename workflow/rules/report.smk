@@ -51,7 +51,7 @@ rule provenance:
         datasets=list(CONFIG.datasets),
         config=CONFIG.model_dump(mode="json"),
         models={name: model.model_dump(mode="json") for name, model in MODELS.items()},
-        code=code("provenance"),
+        code=code("core"),
     message:
         "Writing the data manifest, the resolved configuration and versions"
     script:

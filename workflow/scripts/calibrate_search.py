@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from lenshunt.core import logged_to
 from lenshunt.evaluation import apply_calibration
-from lenshunt.provenance import logged_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.cluster import write_cluster_products
 from lenshunt.config import Cluster, dataset_from
-from lenshunt.provenance import logged_to
+from lenshunt.core import logged_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Demo
-from lenshunt.provenance import logged_to
+from lenshunt.core import logged_to
 from lenshunt.simulate import write_demo
 
 if TYPE_CHECKING:

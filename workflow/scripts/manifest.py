@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import dataset_from
-from lenshunt.provenance import logged_to, raw_manifest
+from lenshunt.core import logged_to, raw_manifest
 from lenshunt.raw import raw_files
 
 if TYPE_CHECKING:

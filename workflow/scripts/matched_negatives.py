@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import MatchNegatives
+from lenshunt.core import logged_to
 from lenshunt.dataset import find_exclusions, match_negatives, split_tables
-from lenshunt.provenance import logged_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from lenshunt.core import logged_to
 from lenshunt.injection.source_choice import choose_sources
 from lenshunt.injection.source_store import write_sources
-from lenshunt.provenance import logged_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.provenance import logged_to
+from lenshunt.core import logged_to
 from lenshunt.training import predict
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Contrastive, Grid, ModelConfig, TrainingConfig
-from lenshunt.provenance import logged_to
+from lenshunt.core import logged_to
 from lenshunt.training import pretrain, with_probed_batch
 
 if TYPE_CHECKING:

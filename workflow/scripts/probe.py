@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Grid, ModelConfig, TrainingConfig
-from lenshunt.provenance import logged_to
+from lenshunt.core import logged_to
 from lenshunt.training import probe
 
 if TYPE_CHECKING:

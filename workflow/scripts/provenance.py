@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.provenance import logged_to, write_provenance
+from lenshunt.core import logged_to, write_provenance
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

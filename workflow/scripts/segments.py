@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Grid, SegmentsConfig
+from lenshunt.core import logged_to
 from lenshunt.images import segment_chunk
-from lenshunt.provenance import logged_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import SplitConfig
+from lenshunt.core import logged_to
 from lenshunt.figures.splits import draw_split_balance
-from lenshunt.provenance import logged_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Grid, ModelConfig, Online, TrainingConfig
-from lenshunt.provenance import logged_to
+from lenshunt.core import logged_to
 from lenshunt.training import OnlineInputs, train, with_probed_batch
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from lenshunt.config.datasets import Dataset
 from lenshunt.config.models import ModelConfig, TrainingConfig
 from lenshunt.config.root import Config
-from lenshunt.provenance import ROOT
+from lenshunt.core import ROOT
 
 #: Where the models of this project are.
 MODEL_FOLDER = ROOT / "config" / "models"

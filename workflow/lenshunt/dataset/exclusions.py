@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lenshunt.core import whole_file
 from lenshunt.dataset.folds import FOLD_COLUMNS, RANK, strictest
 from lenshunt.dataset.known_lenses import TYPES, nearest_known_lens
 from lenshunt.dataset.matching import same_object
 from lenshunt.dataset.splits import SPLIT_COLUMNS
-from lenshunt.provenance import whole_file
 from lenshunt.records import LABEL_SOURCES
 
 EXCLUSION_COLUMNS = (

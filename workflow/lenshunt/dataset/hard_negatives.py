@@ -8,11 +8,11 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from lenshunt.config import Calipers, MatchNegatives
+from lenshunt.core import whole_file
 from lenshunt.dataset.exclusions import excluded_rows
 from lenshunt.dataset.factors import MAGNITUDE_BANDS, magnitude, redshift
 from lenshunt.dataset.match_quality import match_quality
 from lenshunt.dataset.splits import read_chunks
-from lenshunt.provenance import whole_file
 from lenshunt.records import SLOTS
 
 MAGNITUDES = tuple(f"magnitude_{slot}" for slot in SLOTS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fsspec
 
-from lenshunt.provenance import file_sha256
+from lenshunt.core import file_sha256
 
 
 def is_remote(location: str) -> bool:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lenshunt.core import whole_file
 from lenshunt.dataset.exclusions import excluded_rows, read_exclusions
 from lenshunt.dataset.folds import with_fold
 from lenshunt.dataset.locations import beside, corrupt, read_bytes
 from lenshunt.dataset.splits import SPLITS
-from lenshunt.provenance import whole_file
 from lenshunt.records import COLUMNS, SCHEMA_VERSION, validate_table
 
 #: Columns of the sample table beside the metadata: where each sample lies.

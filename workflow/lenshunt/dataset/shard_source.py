@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lenshunt.core import file_sha256
 from lenshunt.dataset.locations import cached_copy, corrupt, is_remote, read_bytes
 from lenshunt.dataset.shard_index import SampleTable, Shard
-from lenshunt.provenance import file_sha256
 
 #: Stream mode keeps this many shards in memory: those that are being mixed, and the next.
 OPEN_SHARDS = 3

@@ -9,13 +9,13 @@ import pandas as pd
 import pyarrow
 from tqdm import tqdm
 
+from lenshunt.core import file_sha256
 from lenshunt.dataset.folds import FOLD_COLUMNS
 from lenshunt.dataset.segment_rows import SegmentRows
 from lenshunt.dataset.shard_index import ShardIndex
 from lenshunt.dataset.shard_tar import SplitWriter
 from lenshunt.dataset.splits import SPLITS
 from lenshunt.images import read_cutouts
-from lenshunt.provenance import file_sha256
 from lenshunt.records import TableWriter, count_rows, metadata_batches
 from lenshunt.records.metadata import records_from_table
 

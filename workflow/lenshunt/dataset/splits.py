@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import SplitConfig
+from lenshunt.core import whole_file
 from lenshunt.dataset.factors import FACTOR_COLUMNS, FACTORS, factor_table
 from lenshunt.dataset.folds import FOLD_COLUMNS, NO_FOLD, fold_columns, fold_fractions
 from lenshunt.dataset.matching import same_object
-from lenshunt.provenance import whole_file
 from lenshunt.records import read_metadata
 
 #: Splits in the order in which a stratum is cut; a data set to be searched has only `search`.

@@ -3,7 +3,7 @@
 import pandas as pd
 from astropy.table import Table
 
-from lenshunt.provenance import RESOURCES
+from lenshunt.core import RESOURCES
 
 PUBLISHED = RESOURCES / "published" / "lens_finding_challenge.ecsv"
 

@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 
 from lenshunt.config import SegmentsConfig
+from lenshunt.core import whole_file
 from lenshunt.evidence.common import CURVE_COLUMNS, Evidence, Panel, load_trained
 from lenshunt.evidence.kinds import KINDS, kinds_of, rests_on
 from lenshunt.evidence.sample import PER_CLASS, draw_sample
-from lenshunt.provenance import whole_file
 from lenshunt.training.predict import check_grid
 
 

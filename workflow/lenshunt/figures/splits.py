@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenshunt.config import SplitConfig
+from lenshunt.core import whole_file
 from lenshunt.dataset import FACTORS, LEARNING_SPLITS, balance_table
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
-from lenshunt.provenance import whole_file
 
 ROW_INCHES = 1.7
 #: Values of one factor that find room for their names.

@@ -7,11 +7,11 @@ import numpy as np
 from tqdm import tqdm
 
 from lenshunt.config import Dataset
+from lenshunt.core import pipeline_commit, read_manifest
 from lenshunt.images.background import fill_variance, remove_background
 from lenshunt.images.photometry import aperture_photometry
 from lenshunt.images.rejected import write_rejected
 from lenshunt.images.source_psf import PsfFinder, fwhm_of, reference_band
-from lenshunt.provenance import pipeline_commit, read_manifest
 from lenshunt.raw import reader_of
 from lenshunt.records import (
     SLOTS,

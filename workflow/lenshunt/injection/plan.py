@@ -11,6 +11,7 @@ from pyarrow import parquet
 from tqdm import tqdm
 
 from lenshunt.config import InjectionDataset
+from lenshunt.core import whole_file
 from lenshunt.injection.host_records import BEYOND, choose_hosts, cutouts_of, seed_of
 from lenshunt.injection.hosts import UnsuitableHostError, host_noise, survey_of
 from lenshunt.injection.population import draw_population
@@ -18,7 +19,6 @@ from lenshunt.injection.selection import Band, Selection, Survey
 from lenshunt.injection.skipped import counted, report
 from lenshunt.injection.source_choice import choose_sources
 from lenshunt.injection.source_store import write_sources
-from lenshunt.provenance import whole_file
 from lenshunt.records import Cutout
 
 #: Hosts on which seeing and depth are measured.

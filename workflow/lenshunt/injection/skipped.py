@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from astropy.table import Table
 
-from lenshunt.provenance import whole_file
+from lenshunt.core import whole_file
 
 #: Beginning of the reason of hosts that lie near a known lens; the lens is named after it.
 KNOWN_LENS = "known lens"

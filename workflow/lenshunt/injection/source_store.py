@@ -6,8 +6,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from lenshunt.core import whole_file
 from lenshunt.injection.real_sources import RealSource
-from lenshunt.provenance import whole_file
 
 
 def write_sources(sources: Sequence[RealSource], path: Path | str) -> None:

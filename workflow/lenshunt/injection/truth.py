@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
+from lenshunt.core import whole_file
 from lenshunt.injection.inject import Injected
-from lenshunt.provenance import whole_file
 from lenshunt.records import SLOTS
 
 _TEXT, _NUMBER, _COUNT = pyarrow.large_string(), pyarrow.float64(), pyarrow.int64()

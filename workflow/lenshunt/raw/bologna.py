@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lenshunt.config import BolognaDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.calibration import unusable_counts
 from lenshunt.raw.files import BOLOGNA_BANDS, bologna_path, present_by_band, read_csv_rows
 from lenshunt.raw.fits_image import open_fits, pixels

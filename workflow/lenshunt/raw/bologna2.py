@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lenshunt.config import Bologna2Dataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.bologna import einstein_radius, read_image
 from lenshunt.raw.bologna2_catalogue import Row, label_of, read_rows
 from lenshunt.raw.files import bologna2_path

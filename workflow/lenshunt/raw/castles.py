@@ -9,7 +9,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from lenshunt.config import CastlesDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.calibration import njy_per_hst_count, unusable_counts
 from lenshunt.raw.castles_chips import Chip, chips_of, choose_chip, config_header, scale_of
 from lenshunt.raw.castles_noise import unusable_pixels, variance_of

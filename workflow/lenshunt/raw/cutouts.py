@@ -9,7 +9,7 @@ import pandas as pd
 from astropy.table import Table
 
 from lenshunt.config import CutoutsDataset, GalaxyZooDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.calibration import njy_per_pixel_unit, unusable_counts
 from lenshunt.raw.companions import psf_path, variance_path
 from lenshunt.raw.files import cutout_groups

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from lenshunt.provenance import RESOURCES, file_digest
+from lenshunt.core import RESOURCES, file_digest
 
 if TYPE_CHECKING:
     from lenshunt.raw.transfer import Patience

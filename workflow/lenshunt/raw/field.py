@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import FieldDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.calibration import njy_per_pixel_unit
 from lenshunt.raw.field_catalogue import FieldCatalogue, read_field_catalogue
 from lenshunt.raw.field_images import FieldImages, open_images

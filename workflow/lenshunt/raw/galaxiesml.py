@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from lenshunt.config import GalaxiesMLDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.calibration import unusable_counts
 from lenshunt.raw.planes import fill_slots, plane
 from lenshunt.raw.reader import (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lenshunt.config import GalaxyZooDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.cutouts import all_files, observation, read_bands
 from lenshunt.raw.fits_image import Keywords, celestial_wcs, centre_of
 from lenshunt.raw.galaxy_zoo_table import GalaxyRow, position_of_name, read_rows

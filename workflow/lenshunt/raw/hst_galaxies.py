@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 
 from lenshunt.config import HstGalaxiesDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.field_images import separation_arcsec
 from lenshunt.raw.fits_image import open_fits, pixels
 from lenshunt.raw.planes import Plane, fill_slots, plane

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from lenshunt.config import HstLensesDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.files import psf_beside, resolve
 from lenshunt.raw.planes import Plane, fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf

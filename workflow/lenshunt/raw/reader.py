@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lenshunt.provenance import UNHASHED, Manifest
+from lenshunt.core import UNHASHED, Manifest
 from lenshunt.records import Cutout, Rejected
 
 #: What broken files raise in astropy, h5py and numpy, besides errors of our own checks.

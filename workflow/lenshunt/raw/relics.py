@@ -11,7 +11,7 @@ import pandas as pd
 
 from lenshunt.config import RelicsDataset
 from lenshunt.config.datasets import RelicsField
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.calibration import njy_per_hst_count
 from lenshunt.raw.field_images import FieldImages, open_images
 from lenshunt.raw.field_objects import (

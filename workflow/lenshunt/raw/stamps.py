@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lenshunt.config import StampsDataset
-from lenshunt.provenance import Manifest
+from lenshunt.core import Manifest
 from lenshunt.raw.crop import crop
 from lenshunt.raw.files import resolve
 from lenshunt.raw.planes import fill_slots, plane

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from lenshunt.core import whole_file
 from lenshunt.evaluation.report import tex_text
-from lenshunt.provenance import whole_file
 
 #: Columns of the table, with their LaTeX names and how many decimals are shown there.
 COLUMNS = {

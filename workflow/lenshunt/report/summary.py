@@ -6,7 +6,7 @@ from pathlib import Path
 import markdown
 import pandas as pd
 
-from lenshunt.provenance import pipeline_commit
+from lenshunt.core import pipeline_commit
 from lenshunt.report import scores, tables
 from lenshunt.report.ablations import comparisons_table
 

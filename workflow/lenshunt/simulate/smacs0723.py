@@ -11,8 +11,8 @@ import numpy as np
 from astropy.wcs import WCS
 from tqdm import tqdm
 
+from lenshunt.core import RESOURCES
 from lenshunt.lensing import MassModel, load_mass_model, mean_source
-from lenshunt.provenance import RESOURCES
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.demo import FIELD_FILTERS, SMACS_NAME
 from lenshunt.simulate.environment import SkySource, listed, paint_environment, paint_star

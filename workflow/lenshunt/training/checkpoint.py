@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from lenshunt import __version__
+from lenshunt.core import pipeline_commit, whole_file
 from lenshunt.dataset.locations import read_bytes
-from lenshunt.provenance import pipeline_commit, whole_file
 
 #: Schema of the file; raised when a field changes its meaning.
 CHECKPOINT_SCHEMA = "lenshunt-checkpoint-3"

@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.multiprocessing import ProcessRaisedException
 
 from lenshunt.config import TrainingConfig
-from lenshunt.provenance import code_digest, whole_file
+from lenshunt.core import code_digest, whole_file
 from lenshunt.training.loading import batch_within
 from lenshunt.training.module import Fitting
 from lenshunt.training.progress import Progress

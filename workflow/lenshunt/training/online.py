@@ -10,6 +10,7 @@ import pandas as pd
 
 from lenshunt import dataset
 from lenshunt.config import Grid, Online, TrainingConfig
+from lenshunt.core import file_sha256
 from lenshunt.dataset import Batch, Loader
 from lenshunt.images.psf import target_psf
 from lenshunt.injection.inject import HOST_CONFIDENCE
@@ -21,7 +22,6 @@ from lenshunt.injection.online import (
     suitable_hosts,
 )
 from lenshunt.injection.source_store import read_sources
-from lenshunt.provenance import file_sha256
 from lenshunt.records import Cutout
 from lenshunt.records.metadata import records_from_table
 from lenshunt.training.checkpoint import data_digest

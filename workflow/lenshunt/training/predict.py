@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from lenshunt import dataset
 from lenshunt.config import ModelConfig, TrainingConfig
+from lenshunt.core import whole_file
 from lenshunt.dataset.loader import Mode
 from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, condition_table
-from lenshunt.provenance import whole_file
 from lenshunt.records import COLUMNS, SLOTS
 from lenshunt.training.checkpoint import load_checkpoint
 from lenshunt.training.loading import EpochBatches, Loader, device_at_hand, on_device

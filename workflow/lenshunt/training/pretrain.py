@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from lenshunt.config import Contrastive, Grid, ModelConfig, TrainingConfig
+from lenshunt.core import file_sha256, whole_file
 from lenshunt.models import LensNetwork, Normalisation, backbone_state, build_model
 from lenshunt.models.heads import Heads
-from lenshunt.provenance import file_sha256, whole_file
 from lenshunt.training.augment import augment
 from lenshunt.training.checkpoint import data_digest, save_checkpoint
 from lenshunt.training.contrastive import (

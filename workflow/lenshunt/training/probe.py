@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from lenshunt.config import Grid, LossTerm, ModelConfig, TrainingConfig
+from lenshunt.core import whole_file
 from lenshunt.images.segment_columns import GEOMETRY
 from lenshunt.models import CONDITIONS, Batch, LensNetwork, Normalisation, build_model
 from lenshunt.models.registry import count_parameters
-from lenshunt.provenance import whole_file
 from lenshunt.records import SLOTS
 from lenshunt.training.augment import augment
 from lenshunt.training.classification import Classification

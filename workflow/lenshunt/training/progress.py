@@ -11,7 +11,7 @@ import lightning
 import torch
 from tqdm import tqdm
 
-from lenshunt.provenance import whole_file
+from lenshunt.core import whole_file
 from lenshunt.training.module import Fitting
 from lenshunt.training.scores import FNR_LOW_MAX, selection_score
 

@@ -9,9 +9,9 @@ import torch
 
 from lenshunt import dataset
 from lenshunt.config import Grid, ModelConfig, TrainingConfig
+from lenshunt.core import file_sha256
 from lenshunt.models import architecture_of, build_model
 from lenshunt.models.heads import feature_width
-from lenshunt.provenance import file_sha256
 from lenshunt.training.balance import class_prior, refuse_online_sources, sampling_weights
 from lenshunt.training.checkpoint import data_digest, save_checkpoint
 from lenshunt.training.classification import Classification

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lenshunt.provenance.digests import file_sha256
-from lenshunt.provenance.whole_file import whole_file
+from lenshunt.core.digests import file_sha256
+from lenshunt.core.whole_file import whole_file
 
 #: Stands in place of the sha256 of a file that is there and cannot be read.
 UNHASHED = "unreadable"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from lenshunt.provenance.paths import LIBRARY, RESOURCES, ROOT
+from lenshunt.core.paths import LIBRARY, RESOURCES, ROOT
 
 #: Fact tables that a room reads wherever it is used: they count as its code.
 FACTS = {"records": ["filters.yaml"], "surveys": ["surveys.yaml"]}

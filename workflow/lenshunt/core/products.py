@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from lenshunt.provenance.digests import pipeline_commit
-from lenshunt.provenance.manifest import read_manifest
-from lenshunt.provenance.paths import ROOT
-from lenshunt.provenance.whole_file import whole_file
+from lenshunt.core.digests import pipeline_commit
+from lenshunt.core.manifest import read_manifest
+from lenshunt.core.paths import ROOT
+from lenshunt.core.whole_file import whole_file
 
 
 def package_versions() -> dict[str, str]:
