@@ -23,9 +23,11 @@ from photutils.segmentation import detect_sources, detect_threshold
 from photutils.utils import circular_footprint
 from webdataset import TarWriter
 
+from lenshunt.config import Demo
 from lenshunt.core import Manifest
 from lenshunt.images import matching_kernel, target_psf
 from lenshunt.records import SLOTS, njy_per_count
+from lenshunt.simulate import demo_files
 from lenshunt.simulate.galaxiesml import write_galaxiesml
 from lenshunt.surveys import survey_named, survey_psf
 
@@ -39,8 +41,9 @@ COLUMNS = ("object_id", "ra", "dec", "specz_redshift", "i_cmodel_mag", "i_half_l
 
 def write_raw(folder: Path, n: int) -> Path:
     """A file of n galaxies in the layout of GalaxiesML."""
-    parts = [folder / f"{name}.hdf5" for name in ("a", "b", "c")]
-    write_galaxiesml(parts, DISTINCT, 1)
+    demo = Demo(folder=str(folder), galaxiesml=DISTINCT)
+    write_galaxiesml(folder / "galaxiesml", demo, 1)
+    parts = [Path(path) for path in demo_files("galaxiesml", demo)]
     files = [h5py.File(part) for part in parts]
     columns = {name: np.concatenate([file[name][()] for file in files]) for name in files[0]}
     for file, part in zip(files, parts, strict=True):

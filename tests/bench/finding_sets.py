@@ -11,7 +11,7 @@ import torch
 import yaml
 from second_survey import write_survey
 
-from lenshunt.config import ClassCounts
+from lenshunt.config import ClassCounts, Demo
 from lenshunt.core import ROOT
 from lenshunt.simulate.bologna import write_bologna_ground, write_bologna_test
 
@@ -47,9 +47,10 @@ def write_set(name: str, folder: Path, n_train: int, n_test: int, processes: int
         if name == "second":
             write_survey(part, n, seed, processes=processes)
         elif part is made.train:
-            write_bologna_ground(part, n, seed)
+            write_bologna_ground(part, Demo(bologna_ground=n), seed)
         else:
-            write_bologna_test(part, ClassCounts(lenses=n // 2, nonlenses=n - n // 2), seed)
+            counts = ClassCounts(lenses=n // 2, nonlenses=n - n // 2)
+            write_bologna_test(part, Demo(bologna_test=counts), seed)
     return made
 
 

@@ -1,56 +1,15 @@
-"""Digests follow bytes and imports, not times."""
+"""Manifests follow bytes, not times; logs and versions tell what a result was made from."""
 
 import errno
 import io
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from lenshunt.core import UNHASHED, digests, raw_manifest, read_manifest
+from lenshunt.core import UNHASHED, raw_manifest, read_manifest
 from lenshunt.core.logs import logged_to
 from lenshunt.core.products import package_versions
-
-
-@pytest.fixture
-def library(tmp_path, monkeypatch):
-    """A copy of the library whose files a test may change."""
-    copy = tmp_path / "lenshunt"
-    shutil.copytree(digests.LIBRARY, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(digests, "LIBRARY", copy)
-    clear()
-    yield copy
-    clear()
-
-
-def clear():
-    digests.rooms_imported_by.cache_clear()
-    digests._room_digest.cache_clear()
-
-
-def digest_of(room: str) -> str:
-    clear()
-    return digests.code_digest([room])
-
-
-def test_a_change_below_a_room_changes_its_digest(library):
-    before = digest_of("images")
-    with (library / "records" / "units.py").open("a") as stream:
-        stream.write("\n# a change\n")
-    assert digest_of("images") != before
-
-
-def test_a_change_above_a_room_leaves_its_digest(library):
-    before = digest_of("training")
-    with (library / "figures" / "style.py").open("a") as stream:
-        stream.write("\n# a change\n")
-    assert digest_of("training") == before
-
-
-def test_an_unknown_room_is_an_error():
-    with pytest.raises(ValueError, match="no room 'cellar'"):
-        digests.code_digest(["cellar"])
 
 
 def test_a_touch_leaves_the_manifest_and_a_changed_byte_does_not(tmp_path):

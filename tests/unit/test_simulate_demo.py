@@ -21,7 +21,7 @@ from lenshunt.config import (
     RelicsDataset,
 )
 from lenshunt.lensing import follow_images, mean_source
-from lenshunt.simulate import DEMO_KINDS, demo_files, write_demo
+from lenshunt.simulate import WRITERS, demo_files, write_demo
 from lenshunt.simulate.bologna import FILTERS, simulate_object
 from lenshunt.simulate.castles import _quasar_images
 from lenshunt.simulate.deflectors import draw_deflector, lens_model
@@ -250,7 +250,7 @@ def test_outputs_other_than_the_promised_ones_are_refused(tmp_path):
 
 def test_promised_files_are_below_the_folder_and_unique():
     demo = Demo(folder="somewhere")
-    files = [name for kind in DEMO_KINDS for name in demo_files(kind, demo)]
+    files = [name for kind in WRITERS for name in demo_files(kind, demo)]
     assert len(files) == len(set(files))
     assert all(name.startswith("somewhere/") for name in files)
 

@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
+from lenshunt.figures.evaluated import Evaluated
 from lenshunt.figures.evaluation import draw_evaluation
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with logged_to(snakemake.log[0]):
-    draw_evaluation(
-        what=snakemake.wildcards.what,
+    evaluated = Evaluated(
         predictions=dict(zip(snakemake.params.names, snakemake.input.predictions, strict=True)),
         metrics_csv=snakemake.input.metrics,
         cutouts=list(zip(snakemake.input.cutouts, snakemake.input.metadata, strict=True)),
         title=snakemake.params.title,
-        out=snakemake.output.pdf,
     )
+    draw_evaluation(snakemake.wildcards.what, evaluated, snakemake.output.pdf)

@@ -1,10 +1,11 @@
 """Hashes, code digests, versions and manifests: what a result was made from."""
 
-from lenshunt.core.digests import code_digest, file_digest, file_sha256, pipeline_commit
+from lenshunt.core.digests import file_digest, file_sha256, pipeline_commit
 from lenshunt.core.logs import logged_to
 from lenshunt.core.manifest import UNHASHED, Manifest, raw_manifest, read_manifest
 from lenshunt.core.paths import LIBRARY, RESOURCES, ROOT
 from lenshunt.core.products import package_versions, write_provenance
+from lenshunt.core.reached_code import code_digest
 from lenshunt.core.stale_lock import note_run, remove_stale_lock
 from lenshunt.core.whole_file import whole_file
 

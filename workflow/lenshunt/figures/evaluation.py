@@ -1,47 +1,24 @@
 """The figures of one experiment's evaluation, by name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 
-from lenshunt.config import FUSED_LABEL
-from lenshunt.figures.flux_ratio import draw_fnr
-from lenshunt.figures.gallery import draw_gallery
-from lenshunt.figures.purity import draw_purity
-from lenshunt.figures.reliability import draw_reliability
-from lenshunt.figures.roc import draw_roc
+from lenshunt.figures.evaluated import Evaluated
+
+#: What draws each figure, as function (evaluated, out); a job imports only the one it needs.
+FIGURES: dict[str, str] = {
+    "roc": "lenshunt.figures.roc.draw_roc",
+    "reliability": "lenshunt.figures.reliability.draw_reliability",
+    "flux_ratio": "lenshunt.figures.flux_ratio.draw_fnr",
+    "purity": "lenshunt.figures.purity.draw_purity",
+    "false_positives": "lenshunt.figures.gallery.draw_false_positives",
+    "missed_lenses": "lenshunt.figures.gallery.draw_missed_lenses",
+}
 
 
-def draw_evaluation(
-    *,
-    what: str,
-    predictions: Mapping[str, str],
-    metrics_csv: str,
-    cutouts: Sequence[tuple[str, str]],
-    title: str,
-    out: str,
-) -> None:
-    """Draw the figure `what` of one experiment.
+def draw_evaluation(what: str, evaluated: Evaluated, out: str) -> None:
+    """Draw the figure `what` of one experiment, as PDF and PNG.
 
-    what : roc, reliability, flux_ratio, purity, false_positives or missed_lenses
-    predictions : calibrated table by the model's label; purity and the galleries show the one
-    called fused
-    cutouts : (TIFF, metadata) of every chunk of the evaluated data sets
+    Raises KeyError where there is no such figure.
     """
-
-    def gallery(kind: str) -> None:
-        draw_gallery(
-            predictions=predictions[FUSED_LABEL],
-            cutouts=list(cutouts),
-            title=title,
-            kind=kind,  # type: ignore[arg-type]
-            out=out,
-        )
-
-    figures: dict[str, Callable[[], None]] = {
-        "roc": lambda: draw_roc(predictions=predictions, out=out),
-        "reliability": lambda: draw_reliability(calibrated=predictions, out=out),
-        "flux_ratio": lambda: draw_fnr(metrics_csv=metrics_csv, out=out),
-        "purity": lambda: draw_purity(predictions=predictions, label=FUSED_LABEL, out=out),
-        "false_positives": lambda: gallery("false_positives"),
-        "missed_lenses": lambda: gallery("missed_lenses"),
-    }
-    figures[what]()
+    module, _, function = FIGURES[what].rpartition(".")
+    getattr(import_module(module), function)(evaluated, out)

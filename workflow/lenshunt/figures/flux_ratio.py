@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenshunt.evaluation import FUSED, sets_apart
+from lenshunt.figures.evaluated import Evaluated
 from lenshunt.figures.series import models_of, panel_blocks
 from lenshunt.figures.style import paper_style, save, undefined
 from lenshunt.training.scores import FNR_LOW_MAX
@@ -19,10 +20,10 @@ METRICS = {"fnr_at_fpr_0.1": "full", "fnr_at_fpr_1e-3": "none"}
 SPREAD = 0.76
 
 
-def draw_fnr(*, metrics_csv: str, out: str) -> None:
+def draw_fnr(evaluated: Evaluated, out: str) -> None:
     """Write `fnr_figure` as PDF and PNG."""
     with paper_style():
-        save(fnr_figure(metrics_csv), out)
+        save(fnr_figure(evaluated.metrics_csv), out)
 
 
 def fnr_figure(metrics_csv: str) -> Figure:

@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lenshunt.config import FUSED_LABEL
 from lenshunt.evaluation import labelled_rows, read_predictions
+from lenshunt.figures.evaluated import Evaluated
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save, undefined
 from lenshunt.images import read_cutouts
 from lenshunt.records import SLOTS, read_metadata
@@ -18,6 +20,26 @@ COLUMNS = 6
 MASKED = 0.4
 #: Factors per band slot that make a typical galaxy (g - i about 1 mag) look neutral.
 BALANCE = dict(zip(SLOTS, (2.0, 1.2, 0.9, 0.75, 0.65), strict=True))
+
+
+def draw_false_positives(evaluated: Evaluated, out: str) -> None:
+    """The non-lenses that the fused scores rank highest, as `draw_gallery` shows them."""
+    _draw_of_fused(evaluated, "false_positives", out)
+
+
+def draw_missed_lenses(evaluated: Evaluated, out: str) -> None:
+    """The lenses that the fused scores rank lowest, as `draw_gallery` shows them."""
+    _draw_of_fused(evaluated, "missed_lenses", out)
+
+
+def _draw_of_fused(evaluated: Evaluated, kind: Kind, out: str) -> None:
+    draw_gallery(
+        predictions=evaluated.predictions[FUSED_LABEL],
+        cutouts=list(evaluated.cutouts),
+        title=evaluated.title,
+        kind=kind,
+        out=out,
+    )
 
 
 def draw_gallery(

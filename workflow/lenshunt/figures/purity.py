@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lenshunt.config import FUSED_LABEL
 from lenshunt.evaluation import (
     labelled_rows,
     purity_table,
@@ -15,6 +16,7 @@ from lenshunt.evaluation import (
     test_sets,
     threshold_for_purity,
 )
+from lenshunt.figures.evaluated import Evaluated
 from lenshunt.figures.style import COLOURS, COLUMN_INCHES, paper_style, save, undefined
 
 #: Lens fractions of skies that are searched; the networks are trained near one half.
@@ -24,10 +26,10 @@ WANTED = 0.5
 PANEL_INCHES = 2.9
 
 
-def draw_purity(*, predictions: Mapping[str, str], label: str, out: str) -> None:
-    """Write `purity_figure` of one of the tables as PDF and PNG."""
+def draw_purity(evaluated: Evaluated, out: str) -> None:
+    """Write `purity_figure` of the fused scores as PDF and PNG."""
     with paper_style():
-        save(purity_figure(predictions[label], label), out)
+        save(purity_figure(evaluated.predictions[FUSED_LABEL], FUSED_LABEL), out)
 
 
 def purity_figure(path: str, label: str) -> Figure:

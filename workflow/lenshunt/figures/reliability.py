@@ -23,6 +23,7 @@ from lenshunt.evaluation import (
     wilson_interval,
 )
 from lenshunt.evaluation.calibration import BINS
+from lenshunt.figures.evaluated import Evaluated
 from lenshunt.figures.series import models_of, wrapped_name
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save, undefined
 
@@ -53,10 +54,10 @@ class Reliability:
     error: float
 
 
-def draw_reliability(*, calibrated: Mapping[str, str], out: str) -> None:
+def draw_reliability(evaluated: Evaluated, out: str) -> None:
     """Write `reliability_figure` as PDF and PNG."""
     with paper_style():
-        save(reliability_figure(calibrated), out)
+        save(reliability_figure(evaluated.predictions), out)
 
 
 def reliability_figure(calibrated: Mapping[str, str]) -> Figure:

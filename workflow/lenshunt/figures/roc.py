@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenshunt.evaluation import labelled_rows, read_predictions, roc_points, sets_apart, test_sets
+from lenshunt.figures.evaluated import Evaluated
 from lenshunt.figures.series import models_of, panel_blocks
 from lenshunt.figures.style import paper_style, save, undefined
 
@@ -29,10 +30,10 @@ class Curve:
         return 0.5 / self.n_nonlens
 
 
-def draw_roc(*, predictions: Mapping[str, str], out: str) -> None:
+def draw_roc(evaluated: Evaluated, out: str) -> None:
     """Write `roc_figure` as PDF and PNG."""
     with paper_style():
-        save(roc_figure(predictions), out)
+        save(roc_figure(evaluated.predictions), out)
 
 
 def roc_figure(predictions: Mapping[str, str]) -> Figure:

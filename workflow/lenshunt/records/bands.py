@@ -5,7 +5,7 @@ from functools import cache
 
 import yaml
 
-from lenshunt.core.paths import RESOURCES
+from lenshunt.core import RESOURCES
 
 #: Slot order of every [band, y, x] array in the project.
 SLOTS = ("g", "r", "i", "z", "y")

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.io import fits
 from tqdm import tqdm
 
-from lenshunt.config import ClassCounts
+from lenshunt.config import ClassCounts, Demo
 from lenshunt.records import njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.files import (
@@ -91,22 +91,24 @@ def table_row(identity: int, scene: Scene, arcs_njy: np.ndarray) -> tuple[object
     return identity, scene.label, f"{area:.2E}", int(bright.sum()), f"{flux:.6g}"
 
 
-def write_bologna_ground(
-    folder: Path, n: int, seed: int, fractions: Mapping[str, float] = FRACTIONS
-) -> None:
-    """Write `n` objects below `folder`, half of them lenses; the table of labels comes last."""
-    _write_objects(folder, _even_objects(n, seed), n, 100000, fractions)
+def write_bologna_ground(folder: Path, demo: Demo, seed: int) -> None:
+    """Write the demo's objects below `folder`, half of them lenses; the table comes last."""
+    n = demo.bologna_ground
+    _write_objects(folder, _even_objects(n, seed), n, 100000, demo.impostors.model_dump())
 
 
-def write_bologna_test(
-    folder: Path, counts: ClassCounts, seed: int, fractions: Mapping[str, float] = FRACTIONS
-) -> None:
+def write_bologna_test(folder: Path, demo: Demo, seed: int) -> None:
     """Write lenses and non-lenses in random order below `folder`; the table comes last.
 
     The population is that of `write_bologna_ground`, the objects are others.
+    Raises ValueError where the demo does not say how many.
     """
+    counts = demo.bologna_test
+    if counts is None:
+        raise ValueError("demo.bologna_test: none; say how many lenses and nonlenses to write")
     n = counts.lenses + counts.nonlenses
-    _write_objects(folder, _counted_objects(counts, seed), n, 1000000, fractions)
+    objects = _counted_objects(counts, seed)
+    _write_objects(folder, objects, n, 1000000, demo.impostors.model_dump())
 
 
 def _even_objects(n: int, seed: int) -> Iterator[tuple[np.random.Generator, int]]:

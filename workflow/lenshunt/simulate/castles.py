@@ -9,12 +9,22 @@ from astropy.io import fits
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from tqdm import tqdm
 
+from lenshunt.config import Demo
 from lenshunt.records import magnitude_from_njy
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.deflectors import Deflector, draw_deflector, lens_model, trace_arcs
 from lenshunt.simulate.environment import paint_environment
 from lenshunt.simulate.files import remove_stale, write_bytes, write_fits
-from lenshunt.simulate.hst import ACS, EXPOSURE_S, PIXEL_SCALE, acs_header, psf
+from lenshunt.simulate.hst import (
+    ACS,
+    EXPOSURE_S,
+    PIXEL_SCALE,
+    QUASARS,
+    THETA_E_RANGE,
+    acs_header,
+    draw_quasar_fluxes,
+    psf,
+)
 from lenshunt.simulate.scenes import (
     MULTIPLE_WITHIN,
     draw_blue_fluxes,
@@ -22,14 +32,9 @@ from lenshunt.simulate.scenes import (
     paint_arcs,
     paint_deflector,
 )
-from lenshunt.simulate.seds import STARBURST, band_fluxes
 
 FILTERS = ("F555W", "F814W")
 SIZE_PX = 128
-#: Einstein radii that fit the cutout; the separations of CASTLES systems are about twice these.
-THETA_E_RANGE = (0.45, 1.6)
-#: Share of lensed quasars; the rest are arcs and Einstein rings of galaxies alone.
-QUASARS = 0.5
 #: Images magnified less than this are the one in the lens's centre, never seen.
 CENTRAL_IMAGE = 0.1
 #: Title line of the CASTLES list.
@@ -63,16 +68,6 @@ class System:
     separation_arcsec: float
     source_flux_njy: np.ndarray
     deflector_flux_njy: np.ndarray
-
-
-def draw_quasar_fluxes(
-    rng: np.random.Generator, deflector: Deflector, filters: tuple[str, ...]
-) -> np.ndarray:
-    """Unlensed flux [band] of a quasar: i = 20 to 23, bluer than a starburst by a spread."""
-    return band_fluxes(
-        float(rng.uniform(20.0, 23.0)), STARBURST, deflector.z_source, filters,
-        float(rng.normal(-0.03, 0.06)),
-    )  # fmt: skip
 
 
 def _quasar_images(
@@ -128,14 +123,14 @@ def _name(position: SkyCoord) -> str:
     return f"DEMOJ{ra}{dec}"
 
 
-def write_castles(folder: Path, n: int, seed: int) -> None:
-    """Write `n` systems in two filters below `folder`; the table comes last.
+def write_castles(folder: Path, demo: Demo, seed: int) -> None:
+    """Write the demo's systems in two filters below `folder`; the table comes last.
 
     Every third system is in ELECTRONS rather than ELECTRONS/S: both occur in the archive.
     """
     remove_stale(folder, ("castles.tsv", "images/*.fits"))
     lines = ["\t".join(f"{title} " for title in COLUMNS)]
-    for index in tqdm(range(n), desc="demo castles", disable=None):
+    for index in tqdm(range(demo.castles_systems), desc="demo castles", disable=None):
         rng = np.random.default_rng([seed, 4, index])
         position = _position(index)
         name = _name(position)

@@ -17,20 +17,21 @@ smacs0723       smacs0723/hlsp_relics_hst_acs-60mas_smacs0723m73_{f606w,f814w}_v
                 smacs0723/hlsp_relics_hst_acs-wfc3ir_smacs0723m73_multi_v1_cat.txt *
 """
 
+from importlib import import_module
 from pathlib import Path
 
 from lenshunt.config import Demo
 
-#: Kinds of data set that the demo can write.
-DEMO_KINDS = (
-    "galaxiesml",
-    "bologna_ground",
-    "bologna_test",
-    "sdss",
-    "castles",
-    "relics",
-    "smacs0723",
-)
+#: What writes each kind, as function (folder, demo, seed); a job imports only the one it needs.
+WRITERS: dict[str, str] = {
+    "galaxiesml": "lenshunt.simulate.galaxiesml.write_galaxiesml",
+    "bologna_ground": "lenshunt.simulate.bologna.write_bologna_ground",
+    "bologna_test": "lenshunt.simulate.bologna.write_bologna_test",
+    "sdss": "lenshunt.simulate.sdss.write_sdss",
+    "castles": "lenshunt.simulate.castles.write_castles",
+    "relics": "lenshunt.simulate.relics.write_relics",
+    "smacs0723": "lenshunt.simulate.smacs0723.write_smacs0723",
+}
 #: Filters of the cluster fields.
 FIELD_FILTERS = ("F606W", "F814W")
 #: Name of the field of SMACS J0723.3-7327 in the RELICS files.
@@ -40,7 +41,7 @@ _SPLITS = ("training", "validation", "testing")
 
 def demo_kinds(demo: Demo) -> list[str]:
     """Kinds that this demo writes: bologna_test only where it is asked for."""
-    return [kind for kind in DEMO_KINDS if kind != "bologna_test" or demo.bologna_test]
+    return [kind for kind in WRITERS if kind != "bologna_test" or demo.bologna_test]
 
 
 def cluster_names(demo: Demo) -> list[str]:
@@ -88,7 +89,7 @@ def demo_files(kind: str, demo: Demo) -> list[str]:
         case "smacs0723":
             names = _field_files(SMACS_NAME)
         case _:
-            raise KeyError(f"unknown demo kind {kind!r}; there are {', '.join(DEMO_KINDS)}")
+            raise KeyError(f"unknown demo kind {kind!r}; there are {', '.join(WRITERS)}")
     return [str(Path(demo.folder) / kind / name) for name in names]
 
 
@@ -101,42 +102,6 @@ def write_demo(*, kind: str, demo: Demo, seed: int, out: list[str]) -> None:
     expected = demo_files(kind, demo)
     if sorted(out) != sorted(expected):
         raise ValueError(f"demo {kind} writes {expected}, but {out} was asked for")
-    folder = Path(demo.folder) / kind
-    # imported one by one: the workflow imports this file for its paths alone
-    if kind == "galaxiesml":
-        from lenshunt.simulate.galaxiesml import write_galaxiesml
-
-        write_galaxiesml([Path(path) for path in expected], demo.galaxiesml, seed)
-    elif kind == "bologna_ground":
-        from lenshunt.simulate.bologna import write_bologna_ground
-
-        write_bologna_ground(folder, demo.bologna_ground, seed, demo.impostors.model_dump())
-    elif kind == "bologna_test":
-        from lenshunt.simulate.bologna import write_bologna_test
-
-        if demo.bologna_test is None:
-            raise ValueError("demo.bologna_test: none; say how many lenses and nonlenses to write")
-        write_bologna_test(folder, demo.bologna_test, seed, demo.impostors.model_dump())
-    elif kind == "sdss":
-        from lenshunt.simulate.sdss import write_sdss
-
-        write_sdss(
-            folder,
-            demo.sdss,
-            seed,
-            demo.impostors.model_dump(),
-            demo.sdss_seeing,
-            demo.sdss_exposures,
-        )
-    elif kind == "castles":
-        from lenshunt.simulate.castles import write_castles
-
-        write_castles(folder, demo.castles_systems, seed)
-    elif kind == "relics":
-        from lenshunt.simulate.relics import write_relics
-
-        write_relics(folder, cluster_names(demo), seed)
-    else:
-        from lenshunt.simulate.smacs0723 import write_smacs0723
-
-        write_smacs0723(folder, seed)
+    module, _, function = WRITERS[kind].rpartition(".")
+    write = getattr(import_module(module), function)
+    write(Path(demo.folder) / kind, demo, seed)

@@ -7,9 +7,11 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from lenshunt.config import Demo
 from lenshunt.records import SLOTS, magnitude_from_njy, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.deflectors import comoving_distance_mpc
+from lenshunt.simulate.demo import demo_files
 from lenshunt.simulate.environment import paint_environment
 from lenshunt.simulate.profiles import (
     Sersic,
@@ -163,8 +165,10 @@ def _scalars(galaxy: Galaxy, index: int, rng: np.random.Generator) -> dict[str, 
     }
 
 
-def write_galaxiesml(paths: list[Path], n: int, seed: int) -> None:
-    """Write `n` galaxies into the training, validation and testing files."""
+def write_galaxiesml(folder: Path, demo: Demo, seed: int) -> None:
+    """Write the demo's galaxies into the training, validation and testing files."""
+    n = demo.galaxiesml
+    paths = [Path(path) for path in demo_files("galaxiesml", demo)]
     bounds = np.round(np.cumsum((0.0, *SPLIT_SHARES)) * n).astype(int)
     for path, start, stop in zip(paths, bounds[:-1], bounds[1:], strict=True):
         images = np.empty((stop - start, len(SLOTS), SIZE_PX, SIZE_PX), np.float32)

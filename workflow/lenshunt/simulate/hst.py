@@ -1,4 +1,4 @@
-"""What castles and the cluster fields share: ACS headers, zero points, depth and PSF."""
+"""What castles and the cluster fields share: ACS headers, depth, PSF, lensed quasars."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,9 @@ from astropy.io import fits
 
 from lenshunt.records import njy_per_count
 from lenshunt.simulate.canvas import Exposure
+from lenshunt.simulate.deflectors import Deflector
 from lenshunt.simulate.files import tan_header
+from lenshunt.simulate.seds import STARBURST, band_fluxes
 from lenshunt.surveys import survey_named
 
 #: Drizzled pixels of all HST demo images: that of the RELICS 60mas set, for castles as well, so
@@ -15,6 +17,10 @@ from lenshunt.surveys import survey_named
 PIXEL_SCALE = 0.06
 #: One orbit.
 EXPOSURE_S = 2100.0
+#: Einstein radii that fit the cutout; the separations of CASTLES systems are about twice these.
+THETA_E_RANGE = (0.45, 1.6)
+#: Share of lensed quasars; the rest are arcs and Einstein rings of galaxies alone.
+QUASARS = 0.5
 
 
 @dataclass(frozen=True)
@@ -79,3 +85,13 @@ def acs_header(
     ):
         header[key] = value
     return header
+
+
+def draw_quasar_fluxes(
+    rng: np.random.Generator, deflector: Deflector, filters: tuple[str, ...]
+) -> np.ndarray:
+    """Unlensed flux [band] of a quasar: i = 20 to 23, bluer than a starburst by a spread."""
+    return band_fluxes(
+        float(rng.uniform(20.0, 23.0)), STARBURST, deflector.z_source, filters,
+        float(rng.normal(-0.03, 0.06)),
+    )  # fmt: skip

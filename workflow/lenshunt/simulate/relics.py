@@ -7,11 +7,11 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
+from lenshunt.config import Demo
 from lenshunt.lensing import write_ecsv
 from lenshunt.simulate.canvas import Canvas
-from lenshunt.simulate.castles import QUASARS, THETA_E_RANGE, draw_quasar_fluxes
 from lenshunt.simulate.deflectors import Arcs, Deflector, draw_deflector, trace_arcs
-from lenshunt.simulate.demo import FIELD_FILTERS
+from lenshunt.simulate.demo import FIELD_FILTERS, cluster_names
 from lenshunt.simulate.environment import (
     SkySource,
     listed,
@@ -20,7 +20,7 @@ from lenshunt.simulate.environment import (
     paint_star,
 )
 from lenshunt.simulate.field import field_wcs, write_field
-from lenshunt.simulate.hst import PIXEL_SCALE
+from lenshunt.simulate.hst import PIXEL_SCALE, QUASARS, THETA_E_RANGE, draw_quasar_fluxes
 from lenshunt.simulate.impostors import paint_non_lens
 from lenshunt.simulate.profiles import Sersic, draw_clumpy, paint_sersic
 from lenshunt.simulate.scenes import paint_arcs
@@ -146,8 +146,9 @@ def simulate_field(
     return canvas, sources, arcs
 
 
-def write_relics(folder: Path, names: list[str], seed: int) -> None:
-    """Write the fields `names` below `folder`, each with its list of arcs."""
+def write_relics(folder: Path, demo: Demo, seed: int) -> None:
+    """Write the demo's fields below `folder`, each with its list of arcs."""
+    names = cluster_names(demo)
     for number, name in enumerate(tqdm(names, desc="demo relics", disable=None), start=1):
         rng = np.random.default_rng([seed, 5, number])
         position = cluster_position(number)

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.io import fits
 from tqdm import tqdm
 
-from lenshunt.config import SeeingRange
+from lenshunt.config import Demo, SeeingRange
 from lenshunt.records import filter_named, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.files import remove_stale, tan_header, write_csv, write_fits
@@ -85,26 +85,18 @@ def simulate_object(
     return scene, np.stack(noisy), seeing
 
 
-def write_sdss(
-    folder: Path,
-    n: int,
-    seed: int,
-    fractions: Mapping[str, float] = FRACTIONS,
-    seeing_within: SeeingRange | None = None,
-    added: int = 1,
-) -> None:
-    """Write `n` objects below `folder`, half of them lenses; the catalogue comes last.
+def write_sdss(folder: Path, demo: Demo, seed: int) -> None:
+    """Write the demo's objects below `folder`, half of them lenses; the catalogue comes last.
 
-    seeing_within : as of `draw_seeing`
-    added : exposures of each
     The sky is simulated: positions stay empty, so that no false match arises.
     """
+    fractions = demo.impostors.model_dump()
     remove_stale(folder, ("catalogue.csv", "images/*.fits"))
     rows = []
-    for index in tqdm(range(n), desc="demo sdss", disable=None):
+    for index in tqdm(range(demo.sdss), desc="demo sdss", disable=None):
         rng = np.random.default_rng([seed, 3, index])
         scene, images, seeing = simulate_object(
-            rng, int(rng.random() < 0.5), fractions, seeing_within, added
+            rng, int(rng.random() < 0.5), fractions, demo.sdss_seeing, demo.sdss_exposures
         )
         name = f"sdss{index:05d}"
         write_fits(folder / "images" / f"{name}.fits", _hdus(images, seeing))

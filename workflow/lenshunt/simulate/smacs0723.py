@@ -11,6 +11,7 @@ import numpy as np
 from astropy.wcs import WCS
 from tqdm import tqdm
 
+from lenshunt.config import Demo
 from lenshunt.core import RESOURCES
 from lenshunt.lensing import MassModel, load_mass_model, mean_source
 from lenshunt.simulate.canvas import Canvas
@@ -156,8 +157,11 @@ def simulate_field(
     return canvas, sources
 
 
-def write_smacs0723(folder: Path, seed: int) -> None:
-    """Write the field below `folder`: two filters, weights, and last the catalogue."""
+def write_smacs0723(folder: Path, demo: Demo, seed: int) -> None:
+    """Write the field below `folder`: two filters, weights, and last the catalogue.
+
+    There is one field whatever `demo` asks for.
+    """
     rng = np.random.default_rng([seed, 6])
     model = mass_model()
     canvas, sources = simulate_field(rng, model)

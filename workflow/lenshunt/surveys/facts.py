@@ -5,7 +5,7 @@ from functools import cache
 
 import yaml
 
-from lenshunt.core.paths import RESOURCES
+from lenshunt.core import RESOURCES
 from lenshunt.records.bands import filter_named
 
 _FACTS = ("pixel_scale_arcsec", "zero_point_ab", "psf_fwhm_arcsec", "moffat_beta", "filters")

@@ -28,9 +28,12 @@ LOG = logging.getLogger(__name__)
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
-def fingerprint_of(**inputs: Any) -> str:
-    """Digest of all that a training is made from, the code of this room included."""
-    text = json.dumps({**inputs, "code": code_digest(["training"])}, sort_keys=True)
+def fingerprint_of(module: str, architecture: str, **inputs: Any) -> str:
+    """Digest of all that a training is made from.
+
+    module : dotted name of what trains; its code and that of the architecture are included
+    """
+    text = json.dumps({**inputs, "code": code_digest(module, [architecture])}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -157,6 +157,8 @@ def pretrain(
     folder = Path(log_dir) if log_dir else Path(checkpoint).with_suffix(".log")
     views = contrastive.model_dump() if contrastive else None
     fingerprint = fingerprint_of(
+        __name__,
+        model.architecture,
         model=model.backbone_values(),
         training=training.model_dump(),
         contrastive=views,

@@ -171,6 +171,8 @@ def train(
 
     folder = Path(log_dir)
     fingerprint = fingerprint_of(
+        __name__,
+        model.architecture,
         model=model.network_values(),
         training=training.model_dump(),
         seed=seed,
