@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from raw_samples import common, hst_header, noise_image, read_all, tan_header
 
-from lenshunt.config import CutoutsDataset, GalaxiesMLDataset, Grid
+from lenshunt.config import CutoutsDataset, Demo, GalaxiesMLDataset, Grid
 from lenshunt.config.datasets import check_datasets
 from lenshunt.config.grids import check_grids
 from lenshunt.raw.calibration import njy_per_pixel_unit
@@ -209,9 +209,9 @@ def test_auto_is_for_readers_of_fits_headers_only(tmp_path):
     )
     grid = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.2)
     grids = dict.fromkeys(galaxies.grids, grid)
-    (problem,) = check_datasets({"set": galaxies}, grids)
+    (problem,) = check_datasets({"set": galaxies}, grids, Demo())
     assert problem.startswith("datasets.set.survey: auto works with the readers cutouts")
     automatic = cutouts(tmp_path, "auto")
-    assert not check_datasets({"set": automatic}, grids)
+    assert not check_datasets({"set": automatic}, grids, Demo())
     assert not check_grids(grids, {"set": automatic})
     assert automatic.telescope == "auto"

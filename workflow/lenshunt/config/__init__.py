@@ -1,6 +1,7 @@
 """The typed definition of every configuration file: what a key means, its default, its bounds."""
 
 from lenshunt.config.base import ConfigError
+from lenshunt.config.clusters import Cluster, MassModel
 from lenshunt.config.comparisons import FUSED_LABEL, Comparison
 from lenshunt.config.cutouts import (
     Bologna2Dataset,
@@ -32,7 +33,7 @@ from lenshunt.config.models import (
 )
 from lenshunt.config.pretraining import Contrastive, Pretraining
 from lenshunt.config.root import Config, check_config, load_models, parse_config
-from lenshunt.config.search import Cluster, MassModel, Search
+from lenshunt.config.search import Search
 from lenshunt.config.shards import KnownLensRadii, QualityConfig, SegmentsConfig, SplitConfig
 
 __all__ = [

@@ -29,8 +29,8 @@ class DatasetSection(Strict):
     """Whether the survey may be auto: headers of the files, or the hosts, tell it."""
 
     survey: str
-    """Name of the survey in resources/surveys.yaml: zero points, PSF, saturation. Readers of FITS
-    files (cutouts, castles, field, galaxy_zoo) also take auto: the survey of each file's header."""
+    """Name of the survey in resources/surveys.yaml: zero points, PSF, saturation. Readers whose
+    files have headers that tell it also take auto: the survey of each file."""
     role: Role
     """pretrain (no labels), labelled, negatives (all label 0) or search (no labels, scored)."""
     grids: list[str] = Field(min_length=1)

@@ -1,6 +1,7 @@
 """Section `datasets`: all of them, told apart by their key `reader`, and what they need."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter
@@ -17,6 +18,8 @@ from lenshunt.config.cutouts import (
     HstLensesDataset,
     StampsDataset,
 )
+from lenshunt.config.dataset_section import DatasetSection
+from lenshunt.config.demo import Demo
 from lenshunt.config.fields import FieldDataset, RelicsDataset
 from lenshunt.config.grids import Grid
 from lenshunt.config.injection import InjectionDataset
@@ -38,6 +41,12 @@ Dataset = Annotated[
     Field(discriminator="reader"),
 ]
 
+#: The section of each reader.
+SECTIONS: dict[str, type[DatasetSection]] = {
+    get_args(section.model_fields["reader"].annotation)[0]: section
+    for section in get_args(get_args(Dataset)[0])
+}
+
 
 def dataset_from(values: Mapping[str, Any]) -> Dataset:
     """A data-set section from the plain values that `model_dump` made of it.
@@ -49,13 +58,9 @@ def dataset_from(values: Mapping[str, Any]) -> Dataset:
     return adapter.validate_python({"grids": ["none"], **values})
 
 
-def _readers_of_auto() -> list[str]:
-    """Readers whose data sets may have `survey: auto`."""
-    sections = get_args(get_args(Dataset)[0])
-    return [get_args(s.model_fields["reader"].annotation)[0] for s in sections if s.tells_survey]
-
-
-def check_datasets(datasets: Mapping[str, Dataset], grids: Mapping[str, Grid]) -> list[str]:
+def check_datasets(
+    datasets: Mapping[str, Dataset], grids: Mapping[str, Grid], demo: Demo
+) -> list[str]:
     """What does not fit together, by key."""
     problems: list[str] = []
     for name, dataset in datasets.items():
@@ -63,10 +68,24 @@ def check_datasets(datasets: Mapping[str, Dataset], grids: Mapping[str, Grid]) -
         for grid in dataset.grids:
             problems += undefined(f"{key}.grids", grid, grids)
         if dataset.survey == AUTO and not dataset.tells_survey:
-            readers = ", ".join(_readers_of_auto())
+            readers = ", ".join(name for name, s in SECTIONS.items() if s.tells_survey)
             problems.append(
                 f"{key}.survey: {AUTO} works with the readers {readers} only, whose "
                 f"files have headers; name the survey of {dataset.reader}"
             )
         problems += dataset.problems(key, datasets)
-    return problems
+    return [*problems, *_not_written(datasets, demo)]
+
+
+def _not_written(datasets: Mapping[str, Dataset], demo: Demo) -> list[str]:
+    """Data sets of the demo's second Bologna set where the demo does not write it."""
+    folder = Path(demo.folder) / "bologna_test"
+    return [
+        f"datasets.{name}.labels: the demo writes {dataset.labels} only where demo.bologna_test "
+        "says how many lenses and nonlenses; set it"
+        for name, dataset in datasets.items()
+        if isinstance(dataset, BolognaDataset)
+        and dataset.made_by == "demo"
+        and demo.bologna_test is None
+        and folder in Path(dataset.labels).parents
+    ]

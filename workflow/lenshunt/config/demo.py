@@ -1,14 +1,10 @@
 """Section `demo`, the demo survey: how many objects of each kind, and which non-lenses."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from lenshunt.config.base import Fractions, Strict
-from lenshunt.config.cutouts import BolognaDataset
-from lenshunt.config.dataset_section import DatasetSection
 
 
 class Impostors(Fractions):
@@ -93,17 +89,3 @@ class Demo(Strict):
     )
     """Kinds of the non-lenses of bologna_ground, bologna_test and sdss. By default plain 0.20,
     companions 0.22, alignment 0.12, single_image 0.12, spiral 0.14, ring 0.10, merger 0.10."""
-
-
-def check_demo(demo: Demo, datasets: Mapping[str, DatasetSection]) -> list[str]:
-    """Data sets of the demo's second Bologna set where the demo does not write it."""
-    folder = Path(demo.folder) / "bologna_test"
-    return [
-        f"datasets.{name}.labels: the demo writes {dataset.labels} only where demo.bologna_test "
-        "says how many lenses and nonlenses; set it"
-        for name, dataset in datasets.items()
-        if isinstance(dataset, BolognaDataset)
-        and dataset.made_by == "demo"
-        and demo.bologna_test is None
-        and folder in Path(dataset.labels).parents
-    ]

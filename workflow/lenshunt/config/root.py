@@ -6,14 +6,15 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from lenshunt.config.base import ConfigError, Strict, sentences
+from lenshunt.config.clusters import Cluster, check_clusters
 from lenshunt.config.datasets import Dataset, check_datasets
-from lenshunt.config.demo import Demo, check_demo
+from lenshunt.config.demo import Demo
 from lenshunt.config.experiments import Experiment, check_experiment, model_files
 from lenshunt.config.fields import scored_fields
 from lenshunt.config.grids import Grid, check_grids
 from lenshunt.config.models import ModelConfig, TrainingConfig, load_model_config, merged_training
 from lenshunt.config.pretraining import Pretraining, check_pretraining
-from lenshunt.config.search import Cluster, Search, check_clusters, check_search
+from lenshunt.config.search import Search, check_search
 from lenshunt.config.shards import KnownLensRadii, QualityConfig, SegmentsConfig, SplitConfig
 
 
@@ -71,9 +72,8 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
     models : the model files that the experiments name
     """
     problems = [
-        *check_demo(config.demo, config.datasets),
         *check_grids(config.grids, config.datasets),
-        *check_datasets(config.datasets, config.grids),
+        *check_datasets(config.datasets, config.grids, config.demo),
         *scored_fields(config.datasets, config.clusters),
         *check_pretraining(config.pretraining, config.grids, config.datasets),
     ]

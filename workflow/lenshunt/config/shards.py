@@ -46,6 +46,8 @@ class KnownLensRadii(Strict):
 
 
 class QualityConfig(Strict):
+    """Which cutouts are good enough."""
+
     threshold: float = Field(0.7, ge=0, le=1)
     """Cutouts below this quality stay out of the shards; they are listed with their flags."""
 
