@@ -18,9 +18,9 @@ from lenshunt.config import (
     HstGalaxiesDataset,
     HstLensesDataset,
     RelicsDataset,
+    RelicsField,
     StampsDataset,
 )
-from lenshunt.config.datasets import RelicsField
 from lenshunt.surveys import moffat_psf
 
 NAMES = ("a", "b", "c")

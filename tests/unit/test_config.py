@@ -13,7 +13,6 @@ from lenshunt.config import (
     merged_training,
     parse_config,
 )
-from lenshunt.config.documentation import readme, schemas
 from lenshunt.core import ROOT
 
 SHIPPED = [
@@ -88,25 +87,6 @@ def test_every_shipped_configuration_is_accepted(path):
 @pytest.mark.parametrize("path", sorted((ROOT / "config" / "models").glob("*.yaml")))
 def test_every_shipped_model_is_accepted(path):
     assert load_model_config(path).description
-
-
-def test_schemas_and_readme_are_in_step_with_the_code():
-    import json
-
-    for name, schema in schemas().items():
-        assert json.loads((ROOT / "config" / "schemas" / name).read_text()) == schema
-    assert (ROOT / "config" / "README.md").read_text() == readme()
-
-
-def test_every_key_is_explained():
-    undocumented = []
-    for schema in schemas().values():
-        sections = {"top": schema, **schema.get("$defs", {})}
-        for title, section in sections.items():
-            for key, field in section.get("properties", {}).items():
-                if "description" not in field and "$ref" not in field:
-                    undocumented.append(f"{title}.{key}")
-    assert undocumented == []
 
 
 def test_an_unknown_key_is_refused():

@@ -7,7 +7,7 @@ import pytest
 from injection_samples import POPULATION, host
 from pydantic import ValidationError
 
-from lenshunt.config.injection import HardNegativeKinds
+from lenshunt.config import HardNegativeKinds
 from lenshunt.injection.arcs import ray_grid
 from lenshunt.injection.companions import FRACTIONS, KINDS, _Place, inject_companions
 from lenshunt.injection.host_lenses import at_redshift

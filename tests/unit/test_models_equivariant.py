@@ -9,7 +9,7 @@ from test_models_inputs import conditioned
 from test_models_registry import small, toy_batch
 
 from lenshunt.config import load_model_config
-from lenshunt.config.load import MODEL_FOLDER
+from lenshunt.config.models import MODEL_FOLDER
 from lenshunt.models import build_model, count_parameters
 from lenshunt.models.equivariant_resnet import EquivariantResNet
 from lenshunt.models.group_convolution import (

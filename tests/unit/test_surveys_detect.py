@@ -5,8 +5,9 @@ import pytest
 from astropy.io import fits
 from raw_samples import common, hst_header, noise_image, read_all, tan_header
 
-from lenshunt.config import CutoutsDataset
-from lenshunt.config.checks import _auto_surveys, _target_psfs, _telescope
+from lenshunt.config import CutoutsDataset, Demo, GalaxiesMLDataset, Grid
+from lenshunt.config.datasets import check_datasets
+from lenshunt.config.grids import check_grids
 from lenshunt.raw.calibration import njy_per_pixel_unit
 from lenshunt.records import load_filters, magnitude_from_njy
 from lenshunt.surveys import detect_survey, load_surveys, survey_of, surveys_matching
@@ -202,23 +203,15 @@ def test_cutouts_of_another_survey_than_configured_are_rejected(tmp_path):
     assert "the config names survey hsc" in rejected[0].reason
 
 
-class _Config:
-    """The part of a configuration that the checks of surveys look at."""
-
-    def __init__(self, dataset):
-        self.datasets = {"set": dataset}
-        self.grids = {}
-
-
 def test_auto_is_for_readers_of_fits_headers_only(tmp_path):
-    from lenshunt.config import GalaxiesMLDataset
-
     galaxies = GalaxiesMLDataset(
         reader="galaxiesml", files=["a.hdf5"], **common("auto", "pretrain")
     )
-    (problem,) = _auto_surveys(_Config(galaxies))
+    grid = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.2)
+    grids = dict.fromkeys(galaxies.grids, grid)
+    (problem,) = check_datasets({"set": galaxies}, grids, Demo())
     assert problem.startswith("datasets.set.survey: auto works with the readers cutouts")
     automatic = cutouts(tmp_path, "auto")
-    assert not _auto_surveys(_Config(automatic))
-    assert not _target_psfs(_Config(automatic))
-    assert _telescope(automatic) == "auto"
+    assert not check_datasets({"set": automatic}, grids, Demo())
+    assert not check_grids(grids, {"set": automatic})
+    assert automatic.telescope == "auto"

@@ -26,7 +26,7 @@ INDENT = " " * 4
 NEXT_STEPS = """\
 how to go on:
   make run                                    the demo, end to end: results/report.html
-  snakemake --cores 4 --configfile MY.yaml    your own data (copy config/config.yaml;
+  snakemake --cores 4 --configfile MY.yaml    your own data (copy config/survey.yaml;
                                               every key is explained in config/README.md)
   snakemake -n --configfile MY.yaml           what would run, and why
   snakemake --profile gpu-cluster --configfile config/paper.yaml

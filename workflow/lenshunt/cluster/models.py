@@ -1,9 +1,8 @@
 """The configured mass models of a cluster, and the field image that shows it."""
 
 from lenshunt.cluster.map_model import load_map_model
-from lenshunt.config import Cluster, RelicsDataset
-from lenshunt.config.datasets import RelicsField
-from lenshunt.config.root import MassModel as MassModelEntry
+from lenshunt.config import Cluster, RelicsDataset, RelicsField
+from lenshunt.config import MassModel as MassModelEntry
 from lenshunt.lensing import LensModel, load_mass_model
 
 

@@ -1,49 +1,40 @@
 """The typed definition of every configuration file: what a key means, its default, its bounds."""
 
-from lenshunt.config.checks import check_config
+from lenshunt.config.base import ConfigError
+from lenshunt.config.clusters import Cluster, MassModel
 from lenshunt.config.comparisons import FUSED_LABEL, Comparison
-from lenshunt.config.cutouts import VoteColumns
-from lenshunt.config.datasets import (
+from lenshunt.config.cutouts import (
     Bologna2Dataset,
     BolognaDataset,
     CastlesDataset,
     CutoutsDataset,
-    Dataset,
-    FieldDataset,
     GalaxiesMLDataset,
     GalaxyZooDataset,
     HstGalaxiesDataset,
     HstLensesDataset,
-    InjectionDataset,
-    RelicsDataset,
     StampsDataset,
+    VoteColumns,
 )
+from lenshunt.config.datasets import Dataset, dataset_from
 from lenshunt.config.demo import ClassCounts, Demo, Impostors, SeeingRange
-from lenshunt.config.load import (
-    ConfigError,
-    dataset_from,
+from lenshunt.config.experiments import Experiment
+from lenshunt.config.fields import FieldColumn, FieldDataset, RelicsDataset, RelicsField
+from lenshunt.config.grids import Grid
+from lenshunt.config.injection import HardNegativeKinds, InjectionDataset, Online
+from lenshunt.config.match_negatives import Calipers, MatchNegatives
+from lenshunt.config.models import (
+    Adversarial,
+    Architecture,
+    LossTerm,
+    ModelConfig,
+    TrainingConfig,
     load_model_config,
-    load_models,
     merged_training,
-    parse_config,
 )
-from lenshunt.config.models import Adversarial, Architecture, LossTerm, ModelConfig, TrainingConfig
-from lenshunt.config.online import Online
 from lenshunt.config.pretraining import Contrastive, Pretraining
-from lenshunt.config.root import (
-    Calipers,
-    Cluster,
-    Config,
-    Experiment,
-    Grid,
-    KnownLensRadii,
-    MassModel,
-    MatchNegatives,
-    QualityConfig,
-    Search,
-    SegmentsConfig,
-    SplitConfig,
-)
+from lenshunt.config.root import Config, check_config, load_models, parse_config
+from lenshunt.config.search import Search
+from lenshunt.config.shards import KnownLensRadii, QualityConfig, SegmentsConfig, SplitConfig
 
 __all__ = [
     "FUSED_LABEL",
@@ -63,10 +54,12 @@ __all__ = [
     "Dataset",
     "Demo",
     "Experiment",
+    "FieldColumn",
     "FieldDataset",
     "GalaxiesMLDataset",
     "GalaxyZooDataset",
     "Grid",
+    "HardNegativeKinds",
     "HstGalaxiesDataset",
     "HstLensesDataset",
     "Impostors",
@@ -80,6 +73,7 @@ __all__ = [
     "Pretraining",
     "QualityConfig",
     "RelicsDataset",
+    "RelicsField",
     "Search",
     "SeeingRange",
     "SegmentsConfig",

@@ -1,5 +1,7 @@
 """Which models of an experiment are compared: its keys `comparisons` and `baseline`."""
 
+from collections.abc import Mapping
+
 from lenshunt.config.base import Strict
 
 #: Name of an experiment's fused models, as in its tables.
@@ -41,3 +43,35 @@ def with_baseline(
             pair = Comparison(model=model, against=baseline)
             found[baseline_title(model, baseline)] = pair
     return found
+
+
+def check_comparisons(
+    key: str, comparisons: Mapping[str, Comparison], models: list[str], baseline: str | None
+) -> list[str]:
+    """What does not fit together, by key, with what it allows. key : of the experiment"""
+    problems: list[str] = []
+    own_titles: dict[str, tuple[str, str]] = {}
+    if baseline is not None:
+        problems += _stranger(f"{key}.baseline", baseline, models)
+        own_titles = {
+            baseline_title(model, baseline): (model, baseline) for model in [*models, FUSED_LABEL]
+        }
+    for title, pair in comparisons.items():
+        own = f"{key}.comparisons.{title}"
+        promised = own_titles.get(title, (pair.model, pair.against))
+        if promised != (pair.model, pair.against):
+            problems.append(
+                f"{own}: {title!r} is the title of {promised[0]} against the baseline, which "
+                "is made by itself; choose another"
+            )
+        problems += _stranger(f"{own}.model", pair.model, [*models, FUSED_LABEL])
+        problems += _stranger(f"{own}.against", pair.against, models)
+        if pair.model == pair.against:
+            problems.append(f"{own}: {pair.model} is compared with itself; name two models")
+    return problems
+
+
+def _stranger(key: str, name: str, allowed: list[str]) -> list[str]:
+    if name in allowed:
+        return []
+    return [f"{key}: {name!r} is no model of this experiment; allowed: {', '.join(allowed)}"]

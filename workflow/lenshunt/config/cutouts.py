@@ -1,12 +1,13 @@
-"""Data sets of FITS cutouts, one object each: a team's own, and those of Galaxy Zoo's tables."""
+"""Data sets whose raw files show single objects: a team's own cutouts, and the public ones."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lenshunt.config.base import Strict
-from lenshunt.config.section import DatasetSection
+from lenshunt.config.dataset_section import DatasetSection
 from lenshunt.records import metadata
+from lenshunt.surveys import AUTO
 
 
 class FitsCutouts(DatasetSection):
@@ -29,6 +30,8 @@ class FitsCutouts(DatasetSection):
 class CutoutsDataset(FitsCutouts):
     """Any FITS cutouts: one file per object, bands by extension or by file name."""
 
+    tells_survey: ClassVar[bool] = True
+
     reader: Literal["cutouts"]
     """The raw format."""
     images: list[str] = Field(min_length=1)
@@ -48,6 +51,95 @@ class CutoutsDataset(FitsCutouts):
             if pattern.rpartition("/")[2].count("{band}") > 1:
                 raise ValueError(f"images: {pattern}: a file name holds {{band}} once")
         return self
+
+
+class CastlesDataset(DatasetSection):
+    """CASTLES FITS files per system and filter, with the table of systems. Positives only."""
+
+    lenses_only: ClassVar[bool] = True
+    tells_survey: ClassVar[bool] = True
+
+    reader: Literal["castles"]
+    """The raw format."""
+    images: list[str] = Field(min_length=1)
+    """Glob patterns of FITS files, named SYSTEM_FILTER*.fits or with TARGNAME in the header."""
+    table: str
+    """TAB separated table of systems: lens name, z_s, z_l, RA, Dec, separation."""
+    header: dict[str, dict[str, str | int | float]] = {}
+    """Header values by glob pattern of file names, for example {"*_F814W.fits": {BUNIT: COUNTS}};
+    they go before those of the files. For what a file lacks or has wrong: FILTER, BUNIT, EXPTIME,
+    PHOTFLAM, PHOTPLAM, PHOTUNIT (DN or ELECTRONS: what PHOTFLAM counts), ATODGAIN, D001SCAL
+    (arcsec), TARGNAME, WHTTYPE; and EXTVER, which chooses among several images: the extension of
+    that EXTVER, or the plane of a cube counted from 1."""
+    weight_kind: Literal["auto", "inverse_variance", "exposure", "rms"] = "auto"
+    """What WHT holds. auto: by header key WHTTYPE, else exposure times where they reach EXPTIME,
+    else inverse variances where they agree with the measured sky noise; weights that are neither
+    are scaled to the sky noise, as exposure times are, and flagged weight_relative."""
+    size_px: int | None = Field(None, ge=16)
+    """Side of the cutout around the system; the whole image where none."""
+    label_source: metadata.LabelSource = "obs:castles"
+    """Source of the labels."""
+
+    @property
+    def telescope(self) -> str:
+        """CASTLES is HST's, also where headers tell the survey."""
+        return "hst" if self.survey == AUTO else super().telescope
+
+
+class HstLensesDataset(DatasetSection):
+    """HST cutouts of lenses as HDF5, image and PSF files (dolphin's layout). Positives only."""
+
+    lenses_only: ClassVar[bool] = True
+
+    reader: Literal["hst_lenses"]
+    """The raw format."""
+    images: list[str] = Field(min_length=1)
+    """Glob patterns of image_SYSTEM_FILTER.h5; the PSF is psf_SYSTEM_FILTER.h5 beside it."""
+    same_system: dict[str, str] = {}
+    """System that another name belongs to, for files that show one object twice."""
+
+
+class HstGalaxiesDataset(DatasetSection):
+    """HST galaxies in GalSim's format: catalogue, image and PSF files. No lens labels."""
+
+    reader: Literal["hst_galaxies"]
+    """The raw format."""
+    catalogues: list[str] = Field(min_length=1)
+    """Catalogues with IDENT, RA, DEC, MAG, BAND, GAL_FILENAME, PSF_FILENAME, GAL_HDU, PSF_HDU."""
+    label: Literal[-1, 0] = -1
+    """0 where the galaxies are known to be no lenses."""
+    label_source: metadata.LabelSource = "unlabelled"
+    """Source of the labels."""
+    label_confidence: float = Field(0.99, ge=0, le=1)
+    """Weight of the labels in the loss."""
+    zero_point_ab: dict[str, float] = {"F606W": 26.486, "F814W": 25.937}
+    """AB zero point by filter, of images in electrons per second."""
+
+
+class GalaxiesMLDataset(DatasetSection):
+    """GalaxiesML HDF5 files (arXiv:2410.00271); no lens labels."""
+
+    reader: Literal["galaxiesml"]
+    """The raw format."""
+    files: list[str] = Field(min_length=1)
+    """HDF5 files, read in this order; the file name tells the official split."""
+    half_light_radius_unit: Literal["pixel", "arcsec"] = "pixel"
+    """Unit of the *_half_light_radius columns."""
+
+
+class StampsDataset(DatasetSection):
+    """HSC stamps as NPZ: images, variance, mask and psfs in g r i z y (scarlet's layout)."""
+
+    reader: Literal["stamps"]
+    """The raw format."""
+    images: list[str] = Field(min_length=1)
+    """Glob patterns of .npz files."""
+    label: Literal[-1, 0] = -1
+    """0 where the stamps are known to show no lens."""
+    label_source: metadata.LabelSource = "unlabelled"
+    """Source of the labels."""
+    size_px: int | None = Field(None, ge=16)
+    """Side of the central cutout; the whole stamp where none."""
 
 
 class VoteColumns(Strict):
@@ -80,6 +172,8 @@ class VoteColumns(Strict):
 class GalaxyZooDataset(FitsCutouts):
     """Galaxy Zoo table and FITS images: weak morphology votes, for pretraining only."""
 
+    tells_survey: ClassVar[bool] = True
+
     reader: Literal["galaxy_zoo"]
     """The raw format."""
     role: Literal["pretrain"]
@@ -107,3 +201,65 @@ class GalaxyZooDataset(FitsCutouts):
         if self.layout == "files" and "{band}" not in (self.images or ""):
             raise ValueError("images: layout files needs a path with {id} and {band}")
         return self
+
+
+class BolognaDataset(DatasetSection):
+    """Lens Finding Challenge 1 FITS files and their label table (arXiv:1802.03609)."""
+
+    reader: Literal["bologna"]
+    """The raw format."""
+    labels: str
+    """CSV with ID, is_lens, Einstein_area, numb_pix_lensed_image, flux_lensed_image_in_sigma."""
+    images: str
+    """Folder that holds Band1, Band2, ... (official: Public)."""
+    variant: Literal["ground", "space"]
+    """ground: bands R I G U of 0.2 arcsec/px; space: VIS of 0.1 arcsec/px."""
+    only_present: bool = False
+    """Take only the rows of the table whose images are there (samples of the full set)."""
+    label_source: metadata.LabelSource = "sim:bologna"
+    """Source of the labels."""
+
+
+class Bologna2Dataset(DatasetSection):
+    """Lens Finding Challenge 2.0 FITS files and their catalogue; labels by a rule, not a column."""
+
+    reader: Literal["bologna2"]
+    """The raw format."""
+    catalogue: str
+    """The catalogue as shipped: image_catalog2.0train.csv, with its # lines."""
+    images: str
+    """Folder that holds EUC_VIS, EUC_Y, ... (official: datapack2.0train/Public)."""
+    pattern: str = "{band}/image{band}-{id}.fits"
+    """Path of one image below `images`, of a band and an ID of the catalogue."""
+    bands: list[Literal["EUC_VIS", "EUC_Y", "EUC_J", "EUC_H"]] = Field(
+        default=["EUC_VIS", "EUC_Y", "EUC_J", "EUC_H"], min_length=1
+    )
+    """Bands to read. An object without the file of one of them is rejected."""
+    n_source_im_min: float = Field(0, ge=0)
+    """A lens has more images of the source than this (n_source_im)."""
+    mag_eff_min: float = Field(1.6, ge=0)
+    """A lens magnifies its source more than this (mag_eff)."""
+    n_pix_source_min: float = Field(20, ge=0)
+    """A lens has more pixels of lensed light than this (n_pix_source)."""
+    negatives: Literal["no_source", "no_image"] = "no_source"
+    """Label 0: no source behind the galaxy (n_sources 0), or none with an image in the frame too
+    (n_source_im and n_pix_source 0). What is neither that nor a lens has no label and stays out of
+    classifiers."""
+    only_present: bool = False
+    """Take only the rows of the catalogue with an image (samples; some rows never had one)."""
+    label_source: metadata.LabelSource = "sim:bologna"
+    """Source of the labels."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _names_band_and_id(cls, pattern: str) -> str:
+        if "{band}" not in pattern or pattern.count("{id}") != 1:
+            raise ValueError("the pattern must hold {band}, and {id} once")
+        return pattern
+
+    @field_validator("bands")
+    @classmethod
+    def _no_band_twice(cls, bands: list[str]) -> list[str]:
+        if len(set(bands)) < len(bands):
+            raise ValueError("a band is listed twice")
+        return bands

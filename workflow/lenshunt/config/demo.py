@@ -1,4 +1,4 @@
-"""The demo survey: how many objects of each kind, and which non-lenses."""
+"""Section `demo`, the demo survey: how many objects of each kind, and which non-lenses."""
 
 from typing import Self
 

@@ -1,10 +1,17 @@
 """Models and training: config/models/NAME.yaml and the section `training`."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+import yaml
+from pydantic import Field, ValidationError, model_validator
 
-from lenshunt.config.base import Strict
+from lenshunt.config.base import ConfigError, Strict, sentences
+from lenshunt.core import ROOT
+
+#: Where the models of this project are.
+MODEL_FOLDER = ROOT / "config" / "models"
 
 
 class Adversarial(Strict):
@@ -211,3 +218,50 @@ class ModelConfig(Strict):
     def backbone_values(self) -> dict[str, Any]:
         """What a pretraining depends on: of `network_values`, all but the terms of the loss."""
         return {key: v for key, v in self.network_values().items() if key != "loss_terms"}
+
+
+def load_model_config(path: Path | str) -> ModelConfig:
+    """One model file with what its `base` gives, a file beside it or a name in config/models.
+
+    Raises ConfigError, every bad key.
+    """
+    file = Path(path)
+    try:
+        return ModelConfig(**_model_values(file, ()))
+    except ValidationError as error:
+        raise ConfigError(sentences(error, str(file))) from None
+
+
+def _model_values(file: Path, users: tuple[str, ...]) -> dict[str, Any]:
+    """Values of a model's file laid over those of its base; users : the files that led here."""
+    if not file.exists():
+        known = sorted(p.stem for p in MODEL_FOLDER.glob("*.yaml"))
+        named = f", the base of {users[-1]}" if users else ""
+        raise ConfigError(f"{file}{named}: no such model; config/models has {', '.join(known)}")
+    values = yaml.safe_load(file.read_text())
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: expected keys with values, found {type(values).__name__}")
+    base = values.get("base")
+    if base is None:
+        return values
+    users = (*users, file.stem)
+    if base in users:
+        raise ConfigError(f"{file}: base: {' -> '.join((*users, base))} goes in a circle")
+    beside = file.with_name(f"{base}.yaml")
+    under = _model_values(beside if beside.exists() else MODEL_FOLDER / f"{base}.yaml", users)
+    merged = {**under, **values}
+    for key in ("parameters", "loss_terms", "training"):
+        merged[key] = {**under.get(key, {}), **values.get(key, {})}
+    merged["loss_terms"] = {k: v for k, v in merged["loss_terms"].items() if v is not None}
+    return merged
+
+
+def merged_training(*layers: Mapping[str, Any]) -> TrainingConfig:
+    """Training settings where each later layer overrides the keys that it names."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values.update(layer)
+    try:
+        return TrainingConfig(**values)
+    except ValidationError as error:
+        raise ConfigError(sentences(error, "training")) from None

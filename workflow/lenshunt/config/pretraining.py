@@ -1,8 +1,12 @@
-"""Pretraining of backbones: section `pretraining`."""
+"""Section `pretraining`: what backbones learn from galaxies without labels."""
+
+from collections.abc import Mapping
 
 from pydantic import Field
 
-from lenshunt.config.base import Strict
+from lenshunt.config.base import Strict, undefined
+from lenshunt.config.dataset_section import DatasetSection, not_of_role, not_on_grid
+from lenshunt.config.grids import Grid
 
 
 class Contrastive(Strict):
@@ -39,3 +43,18 @@ class Pretraining(Strict):
     """Keys of `training` that differ in pretraining."""
     contrastive: Contrastive | None = Contrastive()
     """Contrastive self-supervision beside the regression; null for the regression alone."""
+
+
+def check_pretraining(
+    pretraining: Mapping[str, Pretraining],
+    grids: Mapping[str, Grid],
+    datasets: Mapping[str, DatasetSection],
+) -> list[str]:
+    """What does not fit together, by key."""
+    problems: list[str] = []
+    for name, section in pretraining.items():
+        key = f"pretraining.{name}"
+        problems += undefined(f"{key}.grid", section.grid, grids)
+        problems += not_on_grid(key, section.datasets, section.grid, datasets)
+        problems += not_of_role(f"{key}.datasets", section.datasets, ("pretrain",), datasets)
+    return problems

@@ -10,7 +10,7 @@ from astropy.nddata.utils import NoOverlapError
 from astropy.visualization import make_lupton_rgb
 from astropy.wcs import WCS, FITSFixedWarning
 
-from lenshunt.config.datasets import RelicsField
+from lenshunt.config import RelicsField
 from lenshunt.lensing import LensModel
 from lenshunt.records import filter_named
 

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from lenshunt.config import FieldDataset
-from lenshunt.config.datasets import FieldColumn
+from lenshunt.config import FieldColumn, FieldDataset
 
 #: Magnitudes beyond this are sentinels: 99 and -99 (SExtractor, RELICS), -999, 1e20.
 _MAGNITUDE_SENTINEL = 90.0

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lenshunt.config import RelicsDataset
-from lenshunt.config.datasets import RelicsField
+from lenshunt.config import RelicsDataset, RelicsField
 from lenshunt.core import Manifest
 from lenshunt.raw.calibration import njy_per_hst_count
 from lenshunt.raw.field_images import FieldImages, open_images
