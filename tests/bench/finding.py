@@ -24,8 +24,8 @@ from finding_sets import SETS, LabelledSet, run_product, write_set
 
 from lenshunt.core import whole_file
 from lenshunt.evaluation import FUSED, bologna_metrics, fnr_metrics
+from lenshunt.evaluation.bootstrap import QUANTITIES, paired_bootstrap
 from lenshunt.evaluation.intervals import percentile_interval
-from lenshunt.evaluation.paired import QUANTITIES, paired_bootstrap
 from lenshunt.training.scores import LOW_FLUX_RATIO
 
 SHOWN = ("auroc", "tpr_at_10fp", "tpr_at_fpr_0.1", "tpr_at_fpr_1e-2")

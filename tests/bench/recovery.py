@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.special import erf
-from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recovery_images import SETTINGS, Setting, observe_both, observe_lenses, perturbed
 
+from lenshunt.core.ranking_metrics import auroc
+from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.lensing import (
     LENS,
     compare_explanations,
@@ -114,14 +115,8 @@ def separate(n: int, setting: Setting, seed: int = 2) -> Separation:
 
 def interval(label: np.ndarray, score: np.ndarray, draws: int = 1000) -> tuple[float, float]:
     """2.5 and 97.5 % of the AUC over bootstraps of either class."""
-    rng = np.random.default_rng(0)
-    classes = [np.flatnonzero(label == value) for value in (0, 1)]
-    values = []
-    for _ in range(draws):
-        rows = np.concatenate([rng.choice(own, len(own)) for own in classes])
-        values.append(roc_auc_score(label[rows], score[rows]))
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    pairs = np.stack([label, score], axis=1)
+    return bootstrap_interval(pairs, lambda rows: auroc(*rows.T), 0, strata=label, resamples=draws)
 
 
 def print_separation(sep: Separation) -> None:
@@ -132,7 +127,7 @@ def print_separation(sep: Separation) -> None:
         for name, values in sep.statistics.items():
             score = values[part]
             edges = interval(label, score)
-            auc = roc_auc_score(label, score)
+            auc = auroc(label, score)
             print(f"  {name:18s} {auc:.3f}  [{edges[0]:.3f}, {edges[1]:.3f}]")
 
 

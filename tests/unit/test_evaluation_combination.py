@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import logit as log_odds
 
+from lenshunt.core.ranking_metrics import partial_auc
 from lenshunt.evaluation.combination import (
     FITS,
     bayes,
@@ -14,7 +15,6 @@ from lenshunt.evaluation.combination import (
     system_folds,
     why_not_fitted,
 )
-from lenshunt.evaluation.ensembles import partial_auc
 
 
 def names_of(n):

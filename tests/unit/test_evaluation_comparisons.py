@@ -6,17 +6,17 @@ import pytest
 from evaluation_tables import prediction_table, written
 from scipy.stats import binomtest, norm
 
+from lenshunt.core.ranking_metrics import lenses_found
 from lenshunt.evaluation import COMPARISON_COLUMNS, compare
+from lenshunt.evaluation.bootstrap import paired_bootstrap
 from lenshunt.evaluation.comparisons import common_runs
 from lenshunt.evaluation.differences import (
     TrainingScatter,
-    bonett_price,
-    lenses_found,
     pooled_scatter,
     resolved_rate,
     seeds_and_samples,
 )
-from lenshunt.evaluation.paired import paired_bootstrap
+from lenshunt.evaluation.intervals import bonett_price
 
 ONE_SEED = "one seed: training scatter not included"
 

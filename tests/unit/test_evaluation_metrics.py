@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from lenshunt.evaluation import METRICS, bologna_metrics, fnr_metrics, wilson_interval
-from lenshunt.evaluation.intervals import bootstrap_metrics
 
 
 def metrics(labels, scores, **options):
@@ -144,44 +143,6 @@ def test_intervals_repeat_with_the_seed_and_change_with_it():
     assert first == again != other
 
 
-@pytest.mark.parametrize("decimals", [None, 1])
-def test_the_bootstrap_equals_a_plain_loop_in_distribution(decimals):
-    """Same mean and width as resampling by hand, with and without ties."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    rng = np.random.default_rng(3)
-    labels = np.repeat([True, False], [120, 180])
-    scores = rng.normal(size=300) + labels
-    if decimals is not None:
-        scores = scores.round(decimals)
-    ours = bootstrap_metrics(labels, scores, 3000, 1, 0.1)
-    lens, nonlens = scores[labels], scores[~labels]
-    plain = {"auroc": [], "auprc": [], "tpr": []}
-    for _ in range(300):
-        a, b = rng.choice(lens, len(lens)), rng.choice(nonlens, len(nonlens))
-        y, s = np.r_[np.ones(len(a)), np.zeros(len(b))], np.r_[a, b]
-        plain["auroc"].append(roc_auc_score(y, s))
-        plain["auprc"].append(average_precision_score(y, s))
-        plain["tpr"].append(np.mean(a > np.sort(b)[::-1][18]))
-    for name, values in plain.items():
-        width = np.std(values)
-        assert np.mean(ours[name]) == pytest.approx(np.mean(values), abs=0.25 * width)
-        assert np.std(ours[name]) == pytest.approx(width, rel=0.15)
-
-
-def test_the_auroc_interval_covers_the_truth_about_as_often_as_it_says():
-    from scipy.stats import norm
-
-    rng = np.random.default_rng(4)
-    truth, inside = norm.cdf(1.5 / np.sqrt(2)), 0
-    labels = np.repeat([True, False], 80)
-    for i in range(200):
-        auroc = bootstrap_metrics(labels, rng.normal(size=160) + 1.5 * labels, 200, i, 0.1)["auroc"]
-        low, high = np.quantile(auroc, (0.025, 0.975))
-        inside += low <= truth <= high
-    assert 0.88 <= inside / 200 <= 0.99
-
-
 def test_fnr_is_what_the_tpr_leaves():
     rng = np.random.default_rng(5)
     labels = np.repeat([0, 1], [2000, 300])
@@ -213,28 +174,3 @@ def test_views_of_one_object_make_no_interval_narrower(copies):
         width, together, apart = (t.loc[name, "high"] - t.loc[name, "low"] for t in tables)
         assert together == pytest.approx(width, rel=0.12)
         assert apart == pytest.approx(width / np.sqrt(copies), rel=0.2)
-
-
-def test_the_bootstrap_of_systems_equals_a_plain_loop_in_distribution():
-    """Systems of a lens and its own host, of several lenses, and of one object each."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    rng = np.random.default_rng(7)
-    labels = np.repeat([True, False], [150, 250])
-    systems = np.r_[np.arange(150) // 3 * 3, np.arange(0, 200, 2), np.arange(1000, 1150)]
-    scores = (rng.normal(size=400) + labels + rng.normal(size=2000)[systems]).round(1)
-    ours = bootstrap_metrics(labels, scores, 3000, 1, 0.1, systems)
-    both = np.intersect1d(systems[labels], systems[~labels])
-    kinds = [both, np.setdiff1d(systems[labels], both), np.setdiff1d(systems[~labels], both)]
-    rows = {system: np.flatnonzero(systems == system) for system in np.unique(systems)}
-    plain = {"auroc": [], "auprc": [], "tpr": []}
-    for _ in range(400):
-        drawn = np.concatenate([rows[s] for kind in kinds for s in rng.choice(kind, len(kind))])
-        y, s = labels[drawn], scores[drawn]
-        plain["auroc"].append(roc_auc_score(y, s))
-        plain["auprc"].append(average_precision_score(y, s))
-        plain["tpr"].append(np.mean(s[y] > np.sort(s[~y])[::-1][int(0.1 * (~y).sum() + 1e-9)]))
-    for name, values in plain.items():
-        width = np.std(values)
-        assert np.mean(ours[name]) == pytest.approx(np.mean(values), abs=0.25 * width)
-        assert np.std(ours[name]) == pytest.approx(width, rel=0.15)

@@ -8,12 +8,11 @@ import pytest
 from evaluation_tables import prediction_table, written
 from scipy.special import expit
 
+from lenshunt.core.ranking_metrics import partial_auc
 from lenshunt.evaluation import compare, evaluate, study_table
 from lenshunt.evaluation.calibration import calibration_numbers, expected_calibration_error
-from lenshunt.evaluation.ensembles import partial_auc
 from lenshunt.evaluation.intervals import percentile_interval
-from lenshunt.evaluation.study import IDENTITY, NUMBERS
-from lenshunt.evaluation.study_intervals import resampled_errors
+from lenshunt.evaluation.study import IDENTITY, NUMBERS, resampled_errors
 from lenshunt.figures.comparisons import draw_comparisons
 from lenshunt.report.ablations import comparisons_table
 

@@ -15,8 +15,6 @@ from lenshunt.evidence.common import (
     Curves,
     Evidence,
     Panel,
-    auroc,
-    bootstrap,
     load_trained,
     mean_interval,
     share_interval,
@@ -160,15 +158,3 @@ def test_what_is_not_known_is_not_averaged():
     assert interval[1] <= 3.0
     assert np.isnan(mean_interval(np.array([np.nan]), 0)[0])
     assert np.isnan(share_interval(np.zeros(0, bool))[0])
-
-
-def test_areas_from_ranks_count_ties_for_a_half():
-    lens = np.array([1, 1, 0, 0])
-    assert auroc(lens, np.array([3.0, 2.0, 1.0, 0.0])) == 1.0
-    assert auroc(lens, np.array([1.0, 1.0, 1.0, 1.0])) == 0.5
-    assert auroc(lens, np.array([2.0, 0.0, 1.0, 1.0])) == 0.5
-
-
-def test_strata_keep_their_sizes_under_resampling():
-    values = np.repeat([0.0, 1.0], [5, 95])
-    assert bootstrap(values, lambda v: float(v.mean()), 0, strata=values) == (0.95, 0.95)

@@ -8,7 +8,8 @@ from evidence_samples import toy_test, untrained
 from test_evidence_conditioning import batch_of, values, with_film
 from training_toy import MemoryLoader
 
-from lenshunt.evidence.common import Curves, auroc
+from lenshunt.core.ranking_metrics import auroc
+from lenshunt.evidence.common import Curves
 from lenshunt.evidence.conditioning import measure
 from lenshunt.evidence.seeing import (
     BROADER,

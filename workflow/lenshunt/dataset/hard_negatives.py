@@ -9,6 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from lenshunt.config import Calipers, MatchNegatives
 from lenshunt.core import whole_file
+from lenshunt.core.robust import mad_sigma
 from lenshunt.dataset.exclusions import excluded_rows
 from lenshunt.dataset.factors import MAGNITUDE_BANDS, magnitude, redshift
 from lenshunt.dataset.match_quality import match_quality
@@ -188,13 +189,13 @@ def _near(
     """Pairs within the calipers, for objects that all know the same.
 
     Distances are root mean squares over the covariates, each in units of its robust scatter
-    (1.4826 x median absolute deviation) among the hosts.
+    (`mad_sigma`) among the hosts.
     """
     caliper = np.array([limit for _, limit in wanted.values()])
     here = np.column_stack([_values(hosts, columns) for columns, _ in wanted.values()])
     there = np.column_stack([_values(pool, columns) for columns, _ in wanted.values()])
     among = np.column_stack([_values(all_hosts, columns) for columns, _ in wanted.values()])
-    spread = 1.4826 * np.nanmedian(np.abs(among - np.nanmedian(among, axis=0)), axis=0)
+    spread = np.array([mad_sigma(known[~np.isnan(known)]) for known in among.T])
     scale = np.where(spread > 0, spread, caliper)
     # In units of the calipers all of them hold where the largest difference is at most 1; the
     # margin is for rounding, the differences themselves are compared below.

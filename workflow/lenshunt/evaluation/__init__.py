@@ -1,6 +1,12 @@
 """Bologna metrics with intervals, calibration, ensembles, prevalence and candidate lists."""
 
-from lenshunt.evaluation.bologna import FNR_METRICS, METRICS, bologna_metrics, fnr_metrics
+from lenshunt.evaluation.bologna import (
+    FNR_METRICS,
+    METRICS,
+    bologna_metrics,
+    fnr_metrics,
+    roc_points,
+)
 from lenshunt.evaluation.calibrate import STAGES, apply_calibration, calibrate, read_parameters
 from lenshunt.evaluation.calibration import (
     calibration_numbers,
@@ -10,7 +16,6 @@ from lenshunt.evaluation.calibration import (
     fit_calibration,
 )
 from lenshunt.evaluation.comparisons import COMPARISON_COLUMNS, compare
-from lenshunt.evaluation.curves import roc_points
 from lenshunt.evaluation.ensembles import FUSED, chosen_method, fuse, fusion_methods
 from lenshunt.evaluation.intervals import wilson_interval
 from lenshunt.evaluation.predictions import (

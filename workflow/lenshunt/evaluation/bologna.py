@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lenshunt.evaluation.curves import (
-    areas,
-    check_labels_scores,
+from lenshunt.core.ranking_metrics import (
+    RocCounts,
+    cumulative_counts,
     false_positives_allowed,
-    true_positives_at,
+    roc_of,
 )
-from lenshunt.evaluation.intervals import bootstrap_metrics, percentile_interval, wilson_interval
-from lenshunt.evaluation.paired import system_counts
+from lenshunt.evaluation.bootstrap import bootstrap_metrics, system_counts
+from lenshunt.evaluation.intervals import percentile_interval, wilson_interval
+from lenshunt.evaluation.predictions import check_labels_scores
 
 #: Names and order of the metrics; spec of the challenge and the looser ones in common use.
 METRICS = (
@@ -44,13 +45,14 @@ FEW = 10
 
 @dataclass(frozen=True)
 class _Classes:
-    """Scores of the lenses [n1] and non-lenses [n0], and the number of systems that have either.
+    """Counts along the ranking, and the numbers of objects and of systems of either class.
 
     Views of one object are found or missed together: intervals count systems, values objects.
     """
 
-    lens: np.ndarray
-    nonlens: np.ndarray
+    roc: RocCounts
+    n_lens: int
+    n_nonlens: int
     lens_systems: int
     nonlens_systems: int
 
@@ -78,11 +80,13 @@ def bologna_metrics(
     """
     labels, scores = check_labels_scores(labels, scores, sample_ids)
     systems = np.arange(len(labels)) if systems is None else np.asarray(systems)
-    classes = _Classes(scores[labels], scores[~labels], *system_counts(labels, systems))
-    reason = one_class_reason(len(classes.lens), len(classes.nonlens))
+    n_lens, n_nonlens = int(labels.sum()), int((~labels).sum())
+    reason = one_class_reason(n_lens, n_nonlens)
     if reason:
         rows = [_row(name, note=f"undefined: {reason}") for name in METRICS]
     else:
+        roc = roc_of(labels, scores)
+        classes = _Classes(roc, n_lens, n_nonlens, *system_counts(labels, systems))
         resampled = bootstrap_metrics(labels, scores, bootstraps, seed, 0.1, systems)
         rows = [_count_row("tpr_at_0fp", classes, 0), _count_row("tpr_at_10fp", classes, 9)]
         rows.extend(
@@ -90,12 +94,17 @@ def bologna_metrics(
         )
         fewest = min(classes.lens_systems, classes.nonlens_systems)
         rows.extend(
-            _area_row(name, value, resampled[name], fewest)
-            for name, value in areas(labels, scores).items()
+            _area_row(name, value, resampled[name], fewest) for name, value in _areas(roc).items()
         )
     table = pd.DataFrame(rows)
-    table["n_lens"], table["n_nonlens"] = len(classes.lens), len(classes.nonlens)
+    table["n_lens"], table["n_nonlens"] = n_lens, n_nonlens
     return table[list(COLUMNS)]
+
+
+def roc_points(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """FPR [g + 1] and TPR [g + 1] from (0, 0) to (1, 1); labels [n] 0 and 1, both there."""
+    tp, fp, _ = cumulative_counts(*check_labels_scores(labels, scores))
+    return np.r_[0, fp] / fp[-1], np.r_[0, tp] / tp[-1]
 
 
 def fnr_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +133,7 @@ def _rate_row(name: str, classes: _Classes, rate: float, resampled: np.ndarray) 
     resampled : bootstrap TPR [b] at FPR <= 0.1, used there where enough false positives are
     allowed for a bootstrap to know the threshold's scatter
     """
-    n_nonlens = len(classes.nonlens)
+    n_nonlens = classes.n_nonlens
     allowed = false_positives_allowed(rate, n_nonlens)
     # Rates below the common 0.1 are a claim on the tail, which N non-lenses must resolve.
     if allowed < 1 and rate < 0.1:
@@ -139,6 +148,16 @@ def _rate_row(name: str, classes: _Classes, rate: float, resampled: np.ndarray) 
     if allowed < 1:
         row["note"] = f"no false positive allowed with {n_nonlens} non-lenses"
     return row
+
+
+def _areas(roc: RocCounts) -> dict[str, float]:
+    """AUROC, AUPRC (average precision) and max F_beta (beta^2 = 0.001) of one set."""
+    found = {
+        "auroc": roc.auroc(),
+        "auprc": roc.average_precision(),
+        "f_beta_0.001": roc.f_beta(),
+    }
+    return {name: float(value[0]) for name, value in found.items()}
 
 
 def _area_row(name: str, value: float, resampled: np.ndarray, fewest: int) -> dict:
@@ -156,11 +175,10 @@ def _area_row(name: str, value: float, resampled: np.ndarray, fewest: int) -> di
 
 def _count_row(name: str, classes: _Classes, allowed: int) -> dict:
     """TPR with at most `allowed` false positives, with Wilson's interval."""
-    lens, nonlens, systems = classes.lens, classes.nonlens, classes.lens_systems
-    tpr = true_positives_at(lens, nonlens, allowed) / len(lens)
+    systems, tpr = classes.lens_systems, float(classes.roc.tpr_within(allowed)[0])
     note = ""
-    if allowed >= len(nonlens):
-        note = f"says nothing: met by every threshold with {len(nonlens)} non-lenses"
+    if allowed >= classes.n_nonlens:
+        note = f"says nothing: met by every threshold with {classes.n_nonlens} non-lenses"
     return _row(name, tpr, wilson_interval(tpr * systems, systems), WILSON, note)
 
 

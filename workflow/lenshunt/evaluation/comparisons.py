@@ -7,23 +7,17 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import FUSED_LABEL
+from lenshunt.core.ranking_metrics import PARTIAL_FPR, lenses_found
 from lenshunt.evaluation.bologna import FEW, one_class_reason
+from lenshunt.evaluation.bootstrap import QUANTITIES, Run, paired_bootstrap, system_counts
 from lenshunt.evaluation.differences import (
     NOT_RESOLVED,
     UNDEFINED,
     TrainingScatter,
     at_least_paired,
-    lenses_found,
     pooled_scatter,
     resolved_rate,
     seeds_and_samples,
-)
-from lenshunt.evaluation.paired import (
-    PARTIAL_FPR,
-    QUANTITIES,
-    Run,
-    paired_bootstrap,
-    system_counts,
 )
 from lenshunt.evaluation.predictions import write_text
 from lenshunt.evaluation.report import part_seed, tex_text

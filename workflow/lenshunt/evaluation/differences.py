@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from lenshunt.core.ranking_metrics import false_positives_allowed
 from lenshunt.evaluation.bologna import FEW, RATES
-from lenshunt.evaluation.curves import false_positives_allowed
-from lenshunt.evaluation.intervals import Z95, percentile_interval
+from lenshunt.evaluation.intervals import Z95, bonett_price, percentile_interval
 
 BETTER, WORSE, NOT_RESOLVED, UNDEFINED = "better", "worse", "not resolved", "undefined"
 
@@ -99,18 +99,6 @@ def seeds_and_samples(
     return Difference(value, low, high, float(plain.min()), float(plain.max()))
 
 
-def bonett_price(only_first: int, only_second: int, n: int) -> tuple[float, float]:
-    """95 % interval of a difference of paired proportions; Bonett & Price 2012, JEBS 37, 479.
-
-    only_first, only_second : of n lenses, those that only one of both finds. At 5 against 0 it
-    includes zero and at 6 it does not, as the exact test of McNemar; percentiles of a bootstrap
-    exclude it from 4 on.
-    """
-    first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
-    half = Z95 * np.sqrt((first + second - (first - second) ** 2) / (n + 2))
-    return float(first - second - half), float(first - second + half)
-
-
 def at_least_paired(found: Difference, pairs: list[tuple[np.ndarray, np.ndarray]]) -> Difference:
     """A TPR's difference whose interval is no narrower than Bonett & Price's, thresholds fixed.
 
@@ -125,13 +113,3 @@ def at_least_paired(found: Difference, pairs: list[tuple[np.ndarray, np.ndarray]
         found.seed_min,
         found.seed_max,
     )
-
-
-def lenses_found(lens: np.ndarray, scores: np.ndarray, rate: float) -> np.ndarray:
-    """Which lenses lie above the lowest threshold with FPR <= rate, bool [n1].
-
-    lens bool [n], scores [n]
-    """
-    nonlens = np.sort(scores[~lens])
-    refused = nonlens[len(nonlens) - 1 - false_positives_allowed(rate, len(nonlens))]
-    return scores[lens] > refused

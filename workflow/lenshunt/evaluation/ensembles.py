@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
+from lenshunt.core.ranking_metrics import PARTIAL_FPR, partial_auc
 from lenshunt.evaluation.calibrate import calibrated_table, read_parameters
 from lenshunt.evaluation.calibration import apply_parameters
 from lenshunt.evaluation.combination import FITS, Combination, cross_fitted, why_not_fitted
@@ -19,8 +19,6 @@ from lenshunt.evaluation.predictions import labelled_rows, write_parquet, write_
 Fusion = Literal["auto", "mean", "bayes", "stacking"]
 #: Model name and seed of fused predictions; one method's rows are called ensemble:METHOD.
 FUSED, FUSED_SEED = "ensemble", -1
-#: Largest false-positive rate of the score that chooses, as in early stopping.
-SELECT_FPR = 0.1
 #: Differences of the choosing score that are rounding.
 ROUNDING = 1e-9
 
@@ -93,7 +91,7 @@ def _fit_all(
         "requested": fusion,
         "why": why,
         "select": {
-            "score": f"partial AUC, FPR <= {SELECT_FPR:g}",
+            "score": f"partial AUC, FPR <= {PARTIAL_FPR:g}",
             "n_lens": int((select["label"] == 1).sum()),
             "n_nonlens": int((select["label"] == 0).sum()),
         },
@@ -120,26 +118,18 @@ def _fit_one(
         logits[own] = cross_fitted(FITS[method], members, labels, systems)
     again, calibration = calibrated_table(table.assign(logit=logits), where, "logit")
     select = labelled_rows(again, "val_select", where)
+    # The same number stops training.
+    area = partial_auc(select["label"].to_numpy(), select["logit"].to_numpy(float))
     numbers = {
         "fitted": True,
         "note": "",
         "weights": dict(zip(names, combination.weights.tolist(), strict=True)),
         "intercept": combination.intercept,
         **combination.details,
-        "val_select": partial_auc(select["label"].to_numpy(), select["logit"].to_numpy(float)),
+        "val_select": None if np.isnan(area) else area,
         "calibration": calibration,
     }
     return _Scores(logits, again["logit_calibrated"].to_numpy(float)), numbers
-
-
-def partial_auc(labels: np.ndarray, logits: np.ndarray) -> float | None:
-    """Area under the ROC at FPR <= 0.1, 0.5 for chance and 1 for perfection; McClish 1989.
-
-    labels [n] 0 or 1, logits [n]. None without both classes. The same number stops training.
-    """
-    if len(np.unique(labels)) < 2:
-        return None
-    return float(roc_auc_score(labels, logits, max_fpr=SELECT_FPR))
 
 
 def choose(methods: Mapping[str, Mapping[str, Any]], fusion: Fusion, where: str) -> tuple[str, str]:

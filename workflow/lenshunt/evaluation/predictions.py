@@ -26,6 +26,24 @@ def check_finite(values: np.ndarray, sample_ids: np.ndarray | None, what: str, w
         )
 
 
+def check_labels_scores(
+    labels: np.ndarray, scores: np.ndarray, sample_ids: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as bool [n] and scores as float [n].
+
+    Raises ValueError for unequal lengths, labels other than 0 and 1, and for NaN or infinite
+    scores (naming the samples).
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores, dtype=float)
+    if labels.shape != scores.shape or labels.ndim != 1:
+        raise ValueError(f"labels {labels.shape} and scores {scores.shape} must both be [n]")
+    strange = ~np.isin(labels, (0, 1))
+    if strange.any():
+        raise ValueError(f"label {labels[strange][0]} found; metrics take 0 and 1 only")
+    check_finite(scores, sample_ids, "score", "metrics")
+    return labels.astype(bool), scores
+
+
 def read_predictions(path: Path | str, extra: tuple[str, ...] = ()) -> pd.DataFrame:
     """A table of predictions from Parquet, its columns, ids and logits checked.
 

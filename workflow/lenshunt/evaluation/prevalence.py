@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit as log_odds
 
-from lenshunt.evaluation.curves import check_labels_scores, cumulative_counts
+from lenshunt.core.ranking_metrics import cumulative_counts
+from lenshunt.evaluation.predictions import check_labels_scores
 
 
 def prevalence_shift(logits: np.ndarray, prior: float, prevalence: float) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import FUSED_LABEL
+from lenshunt.evaluation.bootstrap import Run
 from lenshunt.evaluation.calibration import calibration_prior
 from lenshunt.evaluation.ensembles import FUSED
-from lenshunt.evaluation.paired import Run
 from lenshunt.evaluation.predictions import check_finite, labelled_rows, read_predictions
 from lenshunt.evaluation.strata import test_sets
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,30 @@ import pandas as pd
 from scipy.special import expit
 
 from lenshunt.config import FUSED_LABEL
+from lenshunt.core.ranking_metrics import PARTIAL_FPR, partial_auc
+from lenshunt.evaluation.bologna import FEW
+from lenshunt.evaluation.bootstrap import (
+    QUANTITIES,
+    Run,
+    SystemDraws,
+    paired_bootstrap,
+    resampled,
+    system_counts,
+)
 from lenshunt.evaluation.calibrate import STAGES
-from lenshunt.evaluation.calibration import expected_calibration_error
-from lenshunt.evaluation.ensembles import FUSED, partial_auc
-from lenshunt.evaluation.paired import Run
+from lenshunt.evaluation.calibration import (
+    equal_mass_bins,
+    expected_calibration_error,
+    size_without_noise,
+)
+from lenshunt.evaluation.differences import resolved_rate
+from lenshunt.evaluation.ensembles import FUSED
+from lenshunt.evaluation.intervals import percentile_interval
 from lenshunt.evaluation.predictions import write_text
+from lenshunt.evaluation.prevalence import at_own_fraction
 from lenshunt.evaluation.report import latex_interval, part_seed, tex_text
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
 from lenshunt.evaluation.strata import sets_apart
-from lenshunt.evaluation.study_intervals import (
-    Bounds,
-    logits_at_own_fraction,
-    study_intervals,
-)
 
 #: Columns that are taken from the long table of metrics: (stratum, metric) there.
 FROM_METRICS = {
@@ -48,6 +60,8 @@ NUMBERS = {
 IDENTITY = ("dataset", "model", "seeds", "n_lens", "n_nonlens", "parameters")
 #: 95 % interval over test systems; smallest and largest seed.
 BESIDE = ("_low", "_high", "_seed_min", "_seed_max")
+#: Lower and upper bound by the name of a number.
+Bounds = dict[str, tuple[float, float]]
 
 
 def study_table(
@@ -139,8 +153,7 @@ def _numbers(
         for end, column in (("", "value"), ("_low", "low"), ("_high", "high")):
             found[f"{name}{end}"] = float(own[column][key])
     labels = test.rows["label"].to_numpy()
-    area = partial_auc(labels, test.scores[run])
-    found["partial_auc"] = float("nan") if area is None else area
+    found["partial_auc"] = partial_auc(labels, test.scores[run])
     for stage in STAGES:
         probability = expit(logits[stage, run])
         found[f"ece_{stage}"] = expected_calibration_error(labels, probability, debiased=True)
@@ -164,6 +177,100 @@ def _own_metrics(dataset: str, test: ScoredTest, run: Run, metrics: pd.DataFrame
             "predict with all models on the same data sets, and make the metrics again"
         )
     return own
+
+
+def logits_at_own_fraction(test: ScoredTest) -> dict[tuple[str, Run], np.ndarray]:
+    """Logits [n] by stage and run, at the lens fraction of the test set."""
+    stages = dict(zip(STAGES, (test.logits, test.scores), strict=True))
+    return {
+        (stage, run): at_own_fraction(test.lens, values, test.priors[run])
+        for stage, by_run in stages.items()
+        for run, values in by_run.items()
+    }
+
+
+def study_intervals(test: ScoredTest, bootstraps: int, seed: int) -> dict[str, Bounds]:
+    """95 % intervals of partial_auc, ece_before and ece_after of every model, seeds averaged.
+
+    Systems are resampled, the same for all; trainings are as they are. NaN where fewer than ten
+    systems have a lens or a non-lens, of a partial AUC also where fewer than ten systems of
+    non-lenses lie at its FPR.
+    """
+    lens, systems = test.lens, test.rows["system_id"].to_numpy(str)
+    runs, counts = list(test.scores), system_counts(lens, systems)
+    drawn: dict[tuple[str, Run], np.ndarray] = {}
+    if min(counts) >= FEW:
+        errors = resampled_errors(lens, systems, logits_at_own_fraction(test), bootstraps, seed)
+        drawn |= {(f"ece_{stage}", run): found for (stage, run), found in errors.items()}
+    if min(counts) >= FEW and not np.isnan(resolved_rate(counts[1])):
+        _, areas = paired_bootstrap(lens, systems, test.scores, PARTIAL_FPR, bootstraps, seed)
+        at = QUANTITIES.index("partial_auc")
+        drawn |= {("partial_auc", run): found[:, at] for run, found in areas.items()}
+    nothing = np.full(1, np.nan)
+    return {
+        model: {
+            name: percentile_interval(
+                np.mean(
+                    [drawn.get((name, run), nothing) for run in runs if run[0] == model], axis=0
+                )
+            )
+            for name in ("partial_auc", *(f"ece_{stage}" for stage in STAGES))
+        }
+        for model in dict.fromkeys(m for m, _ in runs)
+    }
+
+
+@dataclass(frozen=True)
+class _Binned:
+    """Objects of one score in order of probability, in the bins of the whole set.
+
+    order [n] : positions; residual [n] : probability less label, in that order; starts [k] : first
+    of each bin; sigma [k] : noise of a bin's mean residual
+    """
+
+    order: np.ndarray
+    residual: np.ndarray
+    starts: np.ndarray
+    sigma: np.ndarray
+
+    def errors(self, weights: np.ndarray) -> np.ndarray:
+        """Debiased ECE [b] of resamples; weights [b, n] : how often each object counts."""
+        drawn = weights[:, self.order]
+        mass = np.add.reduceat(drawn, self.starts, axis=1)
+        excess = np.add.reduceat(drawn * self.residual, self.starts, axis=1)
+        # A resample has the noise of the sample, and its own on top of it.
+        sigma = np.sqrt(2) * self.sigma
+        size = size_without_noise(np.abs(excess) / np.maximum(mass, 1), sigma)
+        return np.maximum(np.sum(size * mass, axis=1) / np.sum(mass, axis=1), 0.0)
+
+
+def _binned(lens: np.ndarray, logits: np.ndarray) -> _Binned:
+    """Bins of the whole set; lens bool [n], logits [n]."""
+    probability = expit(logits)
+    parts = equal_mass_bins(probability)
+    order = np.concatenate(parts)
+    sizes = np.array([len(part) for part in parts])
+    starts = np.cumsum(sizes) - sizes
+    p = probability[order]
+    sigma = np.sqrt(np.add.reduceat(p * (1 - p), starts)) / sizes
+    return _Binned(order, p - lens[order], starts, sigma)
+
+
+def resampled_errors(
+    lens: np.ndarray,
+    systems: np.ndarray,
+    logits: Mapping[tuple[str, Run], np.ndarray],
+    bootstraps: int,
+    seed: int,
+) -> dict[tuple[str, Run], np.ndarray]:
+    """Debiased ECE [bootstraps] of every score in the same resamples of systems.
+
+    lens bool [n] with both classes, systems [n] names, logits [n] at the set's lens fraction
+    Of 100 simulated sets of 1,200 or 5,000 objects, with errors from 0 to 10 %, the percentiles
+    enclose the true error in 91 to 99.
+    """
+    bins = {key: _binned(lens, values).errors for key, values in logits.items()}
+    return resampled(SystemDraws(lens, systems, seed), bins, bootstraps, "calibration")
 
 
 def study_latex(table: pd.DataFrame) -> str:

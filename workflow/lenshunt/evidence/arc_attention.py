@@ -12,13 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evidence.attention_maps import attention_masses, transformer_of
 from lenshunt.evidence.common import (
     Curves,
     Evidence,
     Panel,
     Trained,
-    bootstrap,
     device_of,
     mean_interval,
     share_interval,
@@ -140,7 +140,7 @@ def _add_layers(curves: Curves, name: str, control: str, values: np.ndarray, see
         pairs = _of_lenses(values[:, layer])
         if not len(pairs):
             continue
-        interval = bootstrap(pairs, ratio, seed)
+        interval = bootstrap_interval(pairs, ratio, seed)
         curves.add(panel, name, layer + 1, ratio(pairs), interval, len(pairs))
         if name == PAINTED and control == CONTROLS[1]:
             for side, where in enumerate(("on the arc", "off the arc")):
@@ -160,7 +160,12 @@ def _add_radii(
             pairs = values[:, rows].T
             middle = float(np.median(radius[rows]))
             curves.add(
-                "einstein", name, middle, ratio(pairs), bootstrap(pairs, ratio, seed), len(rows)
+                "einstein",
+                name,
+                middle,
+                ratio(pairs),
+                bootstrap_interval(pairs, ratio, seed),
+                len(rows),
             )
 
 
@@ -176,7 +181,7 @@ def _content(control: str, values: np.ndarray, seed: int) -> dict[str, float]:
     pairs, key = _of_lenses(values), f"content_{control.replace(' ', '_')}"
     if not len(pairs):
         return {}
-    low, high = bootstrap(pairs, contrast, seed)
+    low, high = bootstrap_interval(pairs, contrast, seed)
     return {key: contrast(pairs), f"{key}_low": low, f"{key}_high": high}
 
 
@@ -186,7 +191,7 @@ def _numbers(name: str, control: str, values: np.ndarray, seed: int) -> dict[str
     key = f"{name}, {control}".replace(",", "").replace(" ", "_")
     if not len(pairs):
         return {f"{key}_lenses": 0.0}
-    low, high = bootstrap(pairs, ratio, seed)
+    low, high = bootstrap_interval(pairs, ratio, seed)
     share, (share_low, share_high), n = share_interval(pairs[:, 0] > pairs[:, 1])
     return {
         f"{key}_ratio": ratio(pairs),

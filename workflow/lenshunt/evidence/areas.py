@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from lenshunt.evidence.common import Curves, auroc, auroc_interval, bootstrap
+from lenshunt.core.ranking_metrics import auroc
+from lenshunt.evaluation.bootstrap import bootstrap_interval
+from lenshunt.evidence.common import Curves, auroc_interval
 
 
 def area(
@@ -27,7 +29,7 @@ def area_gain(
 
     known = label >= 0
     rows = np.stack([label, logits, others], axis=1)[known]
-    return gain(rows), bootstrap(rows, gain, seed, strata=rows[:, 0]), len(rows)
+    return gain(rows), bootstrap_interval(rows, gain, seed, strata=rows[:, 0]), len(rows)
 
 
 def add_histogram(

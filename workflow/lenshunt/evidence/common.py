@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
 from tqdm import tqdm
 
 from lenshunt.config import ModelConfig
-from lenshunt.evaluation import wilson_interval
-from lenshunt.evaluation.intervals import bootstrap_metrics, percentile_interval
+from lenshunt.core.ranking_metrics import auroc
+from lenshunt.evaluation.bootstrap import RESAMPLES, bootstrap_interval, bootstrap_metrics
+from lenshunt.evaluation.intervals import percentile_interval, wilson_interval
 from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, condition_table
 from lenshunt.training.checkpoint import load_checkpoint
 from lenshunt.training.loading import EpochBatches, Loader, on_device
@@ -20,7 +20,6 @@ from lenshunt.training.loading import EpochBatches, Loader, on_device
 #: Columns of `Evidence.curves`. low, high: 95 % interval over the samples, but where the panel's
 #: y label names another range; n: samples behind a value.
 CURVE_COLUMNS = ("panel", "series", "x", "value", "low", "high", "n")
-RESAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -141,41 +140,12 @@ def logits_of(
     return np.concatenate(labels), np.concatenate(logits)
 
 
-def bootstrap(
-    values: np.ndarray,
-    statistic: Callable[[np.ndarray], float],
-    seed: int,
-    strata: np.ndarray | None = None,
-    resamples: int = RESAMPLES,
-) -> tuple[float, float]:
-    """95 % percentile interval of `statistic` under resampling of the first axis of `values`.
-
-    strata : [n], each of whose values keeps its number of samples (such as labels)
-    Resamples in which the statistic is NaN are left out; (nan, nan) for less than two samples.
-    """
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    groups = [np.arange(len(values))]
-    if strata is not None:
-        groups = [np.flatnonzero(strata == name) for name in np.unique(strata)]
-    found = []
-    for _ in range(resamples):
-        rows = np.concatenate([group[rng.integers(0, len(group), len(group))] for group in groups])
-        found.append(statistic(values[rows]))
-    kept = np.asarray(found)[np.isfinite(found)]
-    if not len(kept):
-        return float("nan"), float("nan")
-    low, high = np.quantile(kept, (0.025, 0.975))
-    return float(low), float(high)
-
-
 def mean_interval(values: np.ndarray, seed: int) -> tuple[float, tuple[float, float], int]:
     """Mean of the finite `values`, its bootstrap interval, and their number."""
     kept = values[np.isfinite(values)]
     if not len(kept):
         return float("nan"), (float("nan"), float("nan")), 0
-    return float(kept.mean()), bootstrap(kept, lambda v: float(v.mean()), seed), len(kept)
+    return float(kept.mean()), bootstrap_interval(kept, lambda v: float(v.mean()), seed), len(kept)
 
 
 def share_interval(hits: np.ndarray) -> tuple[float, tuple[float, float], int]:
@@ -190,18 +160,12 @@ def auroc_interval(
 ) -> tuple[float, tuple[float, float]]:
     """Area under the ROC curve of samples with label 1 or 0, and its stratified bootstrap interval.
 
-    NaN where a class is missing.
+    NaN where a class is missing or a logit is NaN.
     """
-    lens, known = labels == 1, labels >= 0
-    if not lens.any() or not (labels == 0).any():
-        return float("nan"), (float("nan"), float("nan"))
-    drawn = bootstrap_metrics(lens[known], logits[known], RESAMPLES, seed, 0)["auroc"]
-    return auroc(lens[known], logits[known]), percentile_interval(drawn)
-
-
-def auroc(lens: np.ndarray, logits: np.ndarray) -> float:
-    """Chance that a lens has a higher logit than a non-lens, from ranks; lens : bool or 0 and 1."""
-    found = lens == 1
-    count = int(found.sum())
-    wins = rankdata(logits)[found].sum() - count * (count + 1) / 2
-    return float(wins / (count * (len(lens) - count)))
+    known = labels >= 0
+    lens, logits = labels[known] == 1, logits[known]
+    value = auroc(lens, logits)
+    if np.isnan(value):
+        return value, (value, value)
+    drawn = bootstrap_metrics(lens, logits, RESAMPLES, seed, 0)["auroc"]
+    return value, percentile_interval(drawn)

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from lenshunt.config import SegmentsConfig
+from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evidence.areas import area, with_interval
 from lenshunt.evidence.common import (
     Curves,
     Evidence,
     Panel,
     Trained,
-    bootstrap,
     device_of,
     mean_interval,
 )
@@ -161,7 +161,7 @@ def _preference(weights: np.ndarray, seed: int) -> tuple[float, tuple[float, flo
 
     if not len(weights):
         return float("nan"), (float("nan"), float("nan"))
-    return ratio(weights), bootstrap(weights, ratio, seed)
+    return ratio(weights), bootstrap_interval(weights, ratio, seed)
 
 
 @torch.inference_mode()

@@ -7,13 +7,13 @@ of the training population among them, has a smaller rms.
 import numpy as np
 import torch
 
+from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evidence.areas import add_histogram, area, with_interval
 from lenshunt.evidence.common import (
     Curves,
     Evidence,
     Panel,
     Trained,
-    bootstrap,
     class_counts,
     device_of,
     test_batches,
@@ -111,7 +111,7 @@ def _add_errors(
             low, middle, high = np.quantile(error[rows], (0.16, 0.5, 0.84))
             curves.add(panel, name, np.median(axis[rows]), middle, (low, high), len(rows))
     for rows in equal_bins(snr):
-        interval = bootstrap(error[rows], _rms, seed)
+        interval = bootstrap_interval(error[rows], _rms, seed)
         curves.add("rms", name, np.median(snr[rows]), _rms(error[rows]), interval, len(rows))
 
 
@@ -142,7 +142,9 @@ def _numbers(predicted: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, f
     for name, statistic in (
         ("rms_arcsec", rms), ("rms_over_constant", ratio), ("correlation", _correlation),
     ):  # fmt: skip
-        numbers.update(with_interval(name, statistic(pairs), bootstrap(pairs, statistic, seed)))
+        numbers.update(
+            with_interval(name, statistic(pairs), bootstrap_interval(pairs, statistic, seed))
+        )
     return numbers | {"median_error_arcsec": middle, "half_68_percent_arcsec": (high - low) / 2}
 
 

@@ -12,8 +12,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from lenshunt.core.ranking_metrics import auroc
+from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evidence.areas import add_histogram, area, with_interval
-from lenshunt.evidence.common import Curves, Panel, auroc, bootstrap, mean_interval
+from lenshunt.evidence.common import Curves, Panel, mean_interval
 from lenshunt.models.grouping import image_truth
 from lenshunt.training.loading import Loader
 
@@ -113,7 +115,7 @@ def area_at_equal(
     rows = rows[np.isfinite(rows).all(axis=1)]
     both = np.intersect1d(rows[rows[:, 0] == 1, 2], rows[rows[:, 0] == 0, 2])
     rows = rows[np.isin(rows[:, 2], both)]
-    interval = bootstrap(rows, _pooled_area, seed, strata=rows[:, 2])
+    interval = bootstrap_interval(rows, _pooled_area, seed, strata=rows[:, 2])
     return _pooled_area(rows), interval, len(rows)
 
 

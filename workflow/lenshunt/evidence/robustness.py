@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evidence.areas import area_gain, with_interval
 from lenshunt.evidence.common import (
     Curves,
@@ -16,7 +17,6 @@ from lenshunt.evidence.common import (
     Panel,
     Trained,
     auroc_interval,
-    bootstrap,
     class_counts,
     device_of,
     test_batches,
@@ -116,7 +116,7 @@ def _add_scores(
 ) -> None:
     for strength, values in logits.items():
         pairs = np.stack([lens, (values > 0) == lens], axis=1).astype(float)
-        interval = bootstrap(pairs, balanced_accuracy, seed, strata=lens)
+        interval = bootstrap_interval(pairs, balanced_accuracy, seed, strata=lens)
         curves.add(panel, name, strength, balanced_accuracy(pairs), interval, len(lens))
         area, around = auroc_interval(lens.astype(int), values, seed)
         curves.add(f"{panel}_auroc", name, strength, area, around, len(lens))
@@ -133,7 +133,7 @@ def _gains(
     found = {}
     for number, strength in enumerate(strengths):
         rows = np.stack([lens, right[0][number], right[1][number]], axis=1).astype(float)
-        low, high = bootstrap(rows, gain, seed, strata=lens)
+        low, high = bootstrap_interval(rows, gain, seed, strata=lens)
         key = f"{panel}_{strength:g}_gain"
         found.update({key: gain(rows), f"{key}_low": low, f"{key}_high": high})
     return found

@@ -11,6 +11,7 @@ from astropy.visualization import make_lupton_rgb
 from astropy.wcs import WCS, FITSFixedWarning
 
 from lenshunt.config import RelicsField
+from lenshunt.core.robust import lower_half_sigma
 from lenshunt.lensing import LensModel
 from lenshunt.records import filter_named
 
@@ -80,9 +81,8 @@ def _scaled(image: np.ndarray) -> np.ndarray:
     if known.size == 0:
         raise ValueError("no finite pixel of the field image around the mass model")
     middle = np.median(known)
-    below = known[known <= middle]
     # The half below the median: galaxies only lie above it.
-    sigma = 1.4826 * np.median(middle - below)
+    sigma = lower_half_sigma(known)
     return np.nan_to_num((image - middle) / (sigma if sigma > 0 else 1.0))
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenshunt.config import FUSED_LABEL
+from lenshunt.core.robust import mad_sigma
 from lenshunt.evaluation import labelled_rows, read_predictions
 from lenshunt.figures.evaluated import Evaluated
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save, undefined
@@ -138,7 +139,7 @@ def asinh_rgb(image: np.ndarray, variance: np.ndarray) -> np.ndarray:
     channels = np.stack([red, green, blue], axis=-1).astype(float)
     brightness = channels.mean(axis=-1)
     sky = np.median(brightness)
-    sigma = 1.4826 * np.median(np.abs(brightness - sky)) or 1.0
+    sigma = mad_sigma(brightness) or 1.0
     channels, brightness = channels - sky, brightness - sky
     soft, white = 3 * sigma, max(float(np.quantile(brightness, 0.995)), 10 * sigma)
     stretched = np.arcsinh(brightness / soft) / np.arcsinh(white / soft)

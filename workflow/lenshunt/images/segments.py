@@ -10,6 +10,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from tqdm import tqdm
 
 from lenshunt.config import Grid, SegmentsConfig
+from lenshunt.core.robust import lower_half_sigma
 from lenshunt.images.lens_light import WithoutLens, light_centre, stack, subtract_lens_light
 from lenshunt.images.segment_columns import GEOMETRY, POINT_LIKE
 
@@ -202,8 +203,7 @@ def _sky_sigma(smooth: np.ndarray, sigma_px: float, correlation: float) -> float
     """
     white = min(1 / (2 * np.sqrt(np.pi) * sigma_px), 1.0)
     # of the lower half alone: arcs are above
-    level = np.median(smooth)
-    measured = 1.4826 * float(np.median(level - smooth[smooth <= level]))
+    measured = lower_half_sigma(smooth)
     return float(np.clip(measured, white, max(min(white * np.sqrt(correlation), 1.0), white)))
 
 

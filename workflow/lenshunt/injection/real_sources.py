@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from lenshunt.core.robust import mad_sigma
 from lenshunt.records import Cutout
 
 #: Light below this many sigma of the smoothed image is not taken for the galaxy; the second and
@@ -90,7 +91,7 @@ def _outline(image: np.ndarray, name: str) -> np.ndarray:
     border = np.concatenate([smooth[:4].ravel(), smooth[-4:].ravel(), smooth[:, :4].ravel()])
     # measured, not taken from the catalogue: drizzled noise is correlated
     sky = float(np.median(border))
-    sigma = 1.4826 * float(np.median(np.abs(border - sky)))
+    sigma = mad_sigma(border)
     middle = tuple(slice(side // 2 - 3, side // 2 + 4) for side in image.shape)
     for threshold in _THRESHOLDS:
         labels, _ = ndimage.label(smooth > sky + threshold * sigma)

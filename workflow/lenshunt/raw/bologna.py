@@ -8,6 +8,7 @@ import numpy as np
 
 from lenshunt.config import BolognaDataset
 from lenshunt.core import Manifest
+from lenshunt.core.robust import difference_sigma
 from lenshunt.raw.calibration import unusable_counts
 from lenshunt.raw.files import BOLOGNA_BANDS, bologna_path, present_by_band, read_csv_rows
 from lenshunt.raw.fits_image import open_fits, pixels
@@ -190,8 +191,8 @@ def _sigma_and_aperture_flux(
 ) -> tuple[float, float]:
     """(background sigma per pixel, background-free flux within 3 arcsec diameter), nJy.
 
-    The background is the median of the border. The sigma is the scaled median absolute difference
-    of neighbouring pixels (1.4826 / sqrt 2), which arcs that reach the border leave alone.
+    The background is the median of the border. The sigma is from differences of neighbouring
+    pixels (`difference_sigma`), which arcs that reach the border leave alone.
     """
     height, width = image.shape
     y, x = np.mgrid[:height, :width]
@@ -201,6 +202,6 @@ def _sigma_and_aperture_flux(
     if not border.any() or not pairs.any():
         return math.nan, math.nan
     background = float(np.median(image[border]))
-    sigma = 1.4826 / math.sqrt(2) * float(np.median(np.abs(np.diff(image, axis=1)[pairs])))
+    sigma = difference_sigma(np.diff(image, axis=1)[pairs], order=1)
     aperture = usable & (radius * scale_arcsec <= _APERTURE_DIAMETER_ARCSEC / 2)
     return sigma, float((image[aperture] - background).sum())

@@ -17,6 +17,7 @@ import numpy as np
 
 from lenshunt.config import Bologna2Dataset
 from lenshunt.core import Manifest
+from lenshunt.core.robust import difference_sigma
 from lenshunt.raw.bologna import einstein_radius, read_image
 from lenshunt.raw.bologna2_catalogue import Row, label_of, read_rows
 from lenshunt.raw.files import bologna2_path
@@ -142,15 +143,15 @@ def _plane(path: str, band: str, side: int, survey: Survey) -> Plane:
 def sky_sigma(image: np.ndarray, unusable: np.ndarray, where: str) -> float:
     """Sky noise per pixel of [y, x], from second differences, which smooth light leaves alone.
 
-    1.4826 / sqrt(6) times their median size: they have six times the variance of a pixel. It is
-    measured before pixels are split, since among equal neighbours a search for sources takes the
-    extremes of the noise for sources. Raises ValueError where there is no scatter.
+    See `difference_sigma`. It is measured before pixels are split, since among equal neighbours a
+    search for sources takes the extremes of the noise for sources. Raises ValueError where there
+    is no scatter.
     """
     known = np.where(unusable, np.nan, image)
     both = [np.diff(known, 2, axis=axis).ravel() for axis in (0, 1)]
-    steps = np.abs(np.concatenate(both))
+    steps = np.concatenate(both)
     steps = steps[np.isfinite(steps)]
-    sigma = 1.4826 / math.sqrt(6) * float(np.median(steps)) if steps.size else 0.0
+    sigma = difference_sigma(steps, order=2) if steps.size else 0.0
     if not sigma > 0:
         raise ValueError(f"{where}: the sky has no scatter, so its noise cannot be estimated")
     return sigma

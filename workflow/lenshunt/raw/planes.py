@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lenshunt.core.robust import mad_sigma
 from lenshunt.raw.psfs import common_size
 from lenshunt.records import SLOTS, filter_named
 
@@ -55,8 +56,7 @@ def plane(
 def signal_to_noise(one: Plane) -> float:
     """S/N of the central quarter of a plane above the median of its border.
 
-    The noise is the plane's variance where shipped, else the scaled median absolute deviation of
-    its border (1.4826, that of a normal distribution).
+    The noise is the plane's variance where shipped, else the `mad_sigma` of its border.
     """
     height, width = one.image.shape
     y, x = np.mgrid[:height, :width]
@@ -68,8 +68,7 @@ def signal_to_noise(one: Plane) -> float:
         return 0.0
     background = np.median(one.image[border])
     if one.variance is None:
-        sigma = 1.4826 * np.median(np.abs(one.image[border] - background))
-        noise = sigma * np.sqrt(centre.sum())
+        noise = mad_sigma(one.image[border]) * np.sqrt(centre.sum())
     else:
         noise = np.sqrt(one.variance[centre].sum())
     signal = float((one.image[centre] - background).sum())

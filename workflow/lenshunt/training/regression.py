@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
+from lenshunt.core.robust import SIGMA_PER_MAD
 from lenshunt.models import CONDITIONS, Batch, Prediction
 from lenshunt.records import SLOTS
 
@@ -89,7 +90,7 @@ def redshift_quality(z_true: np.ndarray, z_found: np.ndarray) -> dict[str, float
     dz = (z_found - z_true) / (1.0 + z_true)
     bias = float(np.median(dz))
     return {
-        "sigma_nmad": float(1.4826 * np.median(np.abs(dz - bias))),
+        "sigma_nmad": float(SIGMA_PER_MAD * np.median(np.abs(dz - bias))),
         "bias": bias,
         "outlier_fraction": float((np.abs(dz) > 0.15).mean()),
     }

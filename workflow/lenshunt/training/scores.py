@@ -3,7 +3,8 @@
 import math
 
 import numpy as np
-from sklearn.metrics import roc_auc_score, roc_curve
+
+from lenshunt.core.ranking_metrics import PARTIAL_FPR, lenses_found, roc_of
 
 #: Negatives from which TPR at FPR 1e-3 is resolved and used instead of the partial area.
 NEGATIVES_FOR_TPR = 10_000
@@ -12,11 +13,6 @@ LOW_FLUX_RATIO = 0.1
 #: Largest rate at which such lenses may be missed without a warning.
 FNR_LOW_MAX = 0.3
 NAN = float("nan")
-
-
-def tpr_within(false_max: float, fpr_or_fp: np.ndarray, tpr: np.ndarray) -> float:
-    """Highest TPR of a ROC staircase where the false positives do not exceed `false_max`."""
-    return float(tpr[fpr_or_fp <= false_max].max())
 
 
 def monitored_score(labels: np.ndarray) -> str:
@@ -41,24 +37,26 @@ def validation_scores(
     val_partial_auc is the area at FPR <= 0.1, standardised to 0.5 for chance and 1 for
     perfection (McClish 1989). TPR0 and TPR10 as defined by Metcalf et al. 2019: no false
     positive, fewer than ten. val_fnr_low: lenses of flux ratio < 0.1 missed at FPR <= 0.1.
+    Raises ValueError for a logit that is NaN.
     """
     lens = labels == 1
     n_negative = int((~lens).sum())
     if n_negative == 0 or not lens.any():
         names = ("partial_auc", "auroc", "tpr_at_0fp", "tpr_at_10fp", "tpr_at_fpr_0.1")
         return {f"val_{name}": NAN for name in (*names, "tpr_at_fpr_1e-3", "fnr_low")}
-    fpr, tpr, thresholds = roc_curve(labels, logits, drop_intermediate=False)
-    false_positives = np.rint(fpr * n_negative)
-    threshold = thresholds[fpr <= 0.1].min()
-    faint = lens & (flux_ratio < LOW_FLUX_RATIO)
-    return {
-        "val_partial_auc": float(roc_auc_score(labels, logits, max_fpr=0.1)),
-        "val_auroc": float(roc_auc_score(labels, logits)),
-        "val_tpr_at_0fp": tpr_within(0, false_positives, tpr),
-        "val_tpr_at_10fp": tpr_within(9, false_positives, tpr),
-        "val_tpr_at_fpr_0.1": tpr_within(0.1, fpr, tpr),
-        "val_tpr_at_fpr_1e-3": tpr_within(1e-3, fpr, tpr) if n_negative >= 1000 else NAN,
-        "val_fnr_low": float((logits[faint] < threshold).mean()) if faint.any() else NAN,
+    roc = roc_of(lens, logits)
+    scores = {
+        "val_partial_auc": roc.partial_auc(PARTIAL_FPR),
+        "val_auroc": roc.auroc(),
+        "val_tpr_at_0fp": roc.tpr_within(0),
+        "val_tpr_at_10fp": roc.tpr_within(9),
+        "val_tpr_at_fpr_0.1": roc.tpr(0.1),
+        "val_tpr_at_fpr_1e-3": roc.tpr(1e-3) if n_negative >= 1000 else np.array([NAN]),
+    }
+    faint = flux_ratio[lens] < LOW_FLUX_RATIO
+    missed = ~lenses_found(lens, logits, 0.1)[faint]
+    return {name: float(value[0]) for name, value in scores.items()} | {
+        "val_fnr_low": float(missed.mean()) if len(missed) else NAN
     }
 
 
