@@ -19,6 +19,7 @@ from lenshunt.config.datasets import (
     StampsDataset,
 )
 from lenshunt.config.demo import ClassCounts, Demo, Impostors, SeeingRange
+from lenshunt.config.layout import Layout
 from lenshunt.config.load import (
     ConfigError,
     dataset_from,
@@ -72,6 +73,7 @@ __all__ = [
     "Impostors",
     "InjectionDataset",
     "KnownLensRadii",
+    "Layout",
     "LossTerm",
     "MassModel",
     "MatchNegatives",
