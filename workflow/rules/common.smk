@@ -14,7 +14,13 @@ from lenshunt.config import (
     parse_config,
 )
 from lenshunt.config.layout import all_cores, cores, unique
-from lenshunt.core import code_digest, note_run, raw_manifest, remove_stale_lock
+from lenshunt.core import (
+    code_digest,
+    note_run,
+    package_versions,
+    raw_manifest,
+    remove_stale_lock,
+)
 from lenshunt.evidence import kinds_of, needs_baseline, rests_on
 from lenshunt.raw.files import files_of_many, key_files, raw_files
 

@@ -22,6 +22,8 @@ rule provenance:
         datasets=list(CONFIG.datasets),
         config=CONFIG.model_dump(mode="json"),
         models={name: model.model_dump(mode="json") for name, model in MODELS.items()},
+        # The commit and the packages that are written down, so that they never are those of before.
+        versions=lambda w: package_versions(),
         code=code("core"),
     message:
         "Writing the data manifest, the resolved configuration and versions"
