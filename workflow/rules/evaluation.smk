@@ -1,16 +1,17 @@
-# Calibration per model, fusion, the challenge's metrics with intervals, and their figures.
+# Calibration per model, fusion, the challenge's metrics with intervals; ablations, a line per model
+# with its numbers and its costs; what the architecture of a model promises, measured.
 
 
 rule calibrate:
     input:
-        f"{R}/predictions/{{experiment}}/{{model}}-{{seed}}.parquet",
+        LAYOUT.predictions,
     output:
-        predictions=f"{R}/calibrated/{{experiment}}/{{model}}-{{seed}}.parquet",
-        parameters=f"{R}/calibrated/{{experiment}}/{{model}}-{{seed}}.json",
+        predictions=LAYOUT.calibrated,
+        parameters=LAYOUT.calibration,
     log:
-        f"{R}/logs/calibrate/{{experiment}}/{{model}}-{{seed}}.log",
+        LAYOUT.log("calibrate/{experiment}/{model}-{seed}"),
     benchmark:
-        f"{R}/benchmarks/calibrate/{{experiment}}/{{model}}-{{seed}}.tsv"
+        LAYOUT.benchmark("calibrate/{experiment}/{model}-{seed}")
     conda:
         f"{ENVS}/data.yaml"
     threads: 1
@@ -27,17 +28,14 @@ rule calibrate:
 
 rule fuse:
     input:
-        predictions=lambda w: [
-            f"{R}/calibrated/{w.experiment}/{model}-{seed}.parquet"
-            for model, seed in fused(w.experiment)
-        ],
+        predictions=lambda w: LAYOUT.calibrated_members(w.experiment),
     output:
-        predictions=f"{R}/fused/{{experiment}}.parquet",
-        parameters=f"{R}/fused/{{experiment}}.json",
+        predictions=LAYOUT.fused,
+        parameters=LAYOUT.fusion,
     log:
-        f"{R}/logs/fuse/{{experiment}}.log",
+        LAYOUT.log("fuse/{experiment}"),
     benchmark:
-        f"{R}/benchmarks/fuse/{{experiment}}.tsv"
+        LAYOUT.benchmark("fuse/{experiment}")
     conda:
         f"{ENVS}/data.yaml"
     threads: 1
@@ -55,21 +53,21 @@ rule fuse:
 
 rule metrics:
     input:
-        predictions=lambda w: scored_paths(w.experiment).values(),
-        fusion=f"{R}/fused/{{experiment}}.json",
+        predictions=lambda w: LAYOUT.scored(w.experiment).values(),
+        fusion=LAYOUT.fusion,
     output:
         csv=figure(
-            f"{R}/tables/metrics/{{experiment}}.csv",
+            LAYOUT.metrics,
             "metrics",
             "Results",
             "{experiment}",
             table="metrics with intervals",
         ),
-        tex=f"{R}/tables/metrics/{{experiment}}.tex",
+        tex=LAYOUT.metrics.with_suffix(".tex"),
     log:
-        f"{R}/logs/metrics/{{experiment}}.log",
+        LAYOUT.log("metrics/{experiment}"),
     benchmark:
-        f"{R}/benchmarks/metrics/{{experiment}}.tsv"
+        LAYOUT.benchmark("metrics/{experiment}")
     conda:
         f"{ENVS}/data.yaml"
     threads: 1
@@ -77,7 +75,7 @@ rule metrics:
         mem_mb=mem_mb(2000),
         runtime=minutes(30),
     params:
-        names=lambda w: list(scored_paths(w.experiment)),
+        names=lambda w: list(LAYOUT.scored(w.experiment)),
         bootstraps=CONFIG.bootstraps,
         seed=SEED,
         code=code("evaluation"),
@@ -87,45 +85,129 @@ rule metrics:
         "../scripts/metrics.py"
 
 
-EVALUATION_FIGURES = {
-    "roc": "ROC with the low-FPR end",
-    "reliability": "reliability before and after calibration, at each set's lens fraction",
-    "flux_ratio": "missed lenses by flux ratio",
-    "purity": "purity and completeness where lenses are rare",
-    "false_positives": "highest-scoring non-lenses",
-    "missed_lenses": "lowest-scoring lenses",
-}
-
-
-rule evaluation_figure:
+rule comparisons:
     input:
-        predictions=lambda w: scored_paths(w.experiment).values(),
-        metrics=f"{R}/tables/metrics/{{experiment}}.csv",
-        cutouts=lambda w: [
-            path
-            for name in experiment_datasets(w.experiment)
-            for path in cutouts(name, CONFIG.experiments[w.experiment].grid, "tif")
-        ],
-        metadata=lambda w: [
-            path
-            for name in experiment_datasets(w.experiment)
-            for path in cutouts(name, CONFIG.experiments[w.experiment].grid, "parquet")
-        ],
+        predictions=lambda w: compared_only(w.experiment).values(),
     output:
-        figure=figure(
-            f"{R}/figures/{{what}}/{{experiment}}.png",
-            "evaluation",
+        csv=figure(
+            LAYOUT.comparisons,
+            "comparisons",
             "Results",
             "{experiment}",
-            figure="{what}",
+            table="ablations with verdicts",
         ),
-        pdf=f"{R}/figures/{{what}}/{{experiment}}.pdf",
+        tex=LAYOUT.comparisons.with_suffix(".tex"),
     log:
-        f"{R}/logs/evaluation_figure/{{what}}/{{experiment}}.log",
+        LAYOUT.log("comparisons/{experiment}"),
     benchmark:
-        f"{R}/benchmarks/evaluation_figure/{{what}}/{{experiment}}.tsv"
-    wildcard_constraints:
-        what=one_of(EVALUATION_FIGURES),
+        LAYOUT.benchmark("comparisons/{experiment}")
+    conda:
+        f"{ENVS}/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(2000),
+        runtime=minutes(30),
+    params:
+        names=lambda w: list(LAYOUT.scored(w.experiment)),
+        comparisons=lambda w: {
+            name: [c.model, c.against]
+            for name, c in CONFIG.experiments[w.experiment].compared().items()
+        },
+        bootstraps=CONFIG.bootstraps,
+        seed=SEED,
+        code=code("evaluation"),
+    message:
+        "Comparing the models of {wildcards.experiment}"
+    script:
+        "../scripts/comparisons.py"
+
+
+rule model_sizes:
+    input:
+        lambda w: LAYOUT.first_checkpoints(w.experiment),
+    output:
+        LAYOUT.model_sizes,
+    log:
+        LAYOUT.log("model_sizes/{experiment}"),
+    benchmark:
+        LAYOUT.benchmark("model_sizes/{experiment}")
+    conda:
+        f"{ENVS}/train-gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(3000),
+        runtime=minutes(10),
+    params:
+        names=lambda w: CONFIG.experiments[w.experiment].models,
+        code=code("report"),
+    message:
+        "Counting the parameters of the models of {wildcards.experiment}"
+    script:
+        "../scripts/model_sizes.py"
+
+
+rule study_table:
+    input:
+        predictions=lambda w: compared_only(w.experiment).values(),
+        metrics=LAYOUT.metrics,
+        sizes=LAYOUT.model_sizes,
+    output:
+        csv=figure(
+            LAYOUT.study_table,
+            "study",
+            "Results",
+            "{experiment}",
+            table="one line per model and test set",
+        ),
+        tex=LAYOUT.study_table.with_suffix(".tex"),
+    log:
+        LAYOUT.log("study_table/{experiment}"),
+    benchmark:
+        LAYOUT.benchmark("study_table/{experiment}")
+    conda:
+        f"{ENVS}/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(2000),
+        runtime=minutes(30),
+    params:
+        names=lambda w: list(LAYOUT.scored(w.experiment)),
+        members=lambda w: unique(
+            model for model, _ in LAYOUT.fused_members(w.experiment)
+        ),
+        bootstraps=CONFIG.bootstraps,
+        seed=SEED,
+        code=code("evaluation"),
+    message:
+        "Tabulating the models of {wildcards.experiment}"
+    script:
+        "../scripts/study_table.py"
+
+
+# From benchmark files: no two runs give the same numbers, so that nothing is made of this table.
+rule costs:
+    input:
+        sizes=LAYOUT.model_sizes,
+        # The jobs, not their benchmark files: what was trained elsewhere comes without one.
+        checkpoints=lambda w: LAYOUT.of_trainings(
+            LAYOUT.checkpoint, w.experiment
+        ).values(),
+        predictions=lambda w: LAYOUT.of_trainings(
+            LAYOUT.predictions, w.experiment
+        ).values(),
+    output:
+        csv=figure(
+            LAYOUT.costs,
+            "costs",
+            "Results",
+            "{experiment}",
+            table="parameters, time and memory",
+        ),
+        tex=LAYOUT.costs.with_suffix(".tex"),
+    log:
+        LAYOUT.log("costs/{experiment}"),
+    benchmark:
+        LAYOUT.benchmark("costs/{experiment}")
     conda:
         f"{ENVS}/report.yaml"
     threads: 1
@@ -133,17 +215,53 @@ rule evaluation_figure:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        names=lambda w: list(scored_paths(w.experiment)),
-        title=lambda w: EVALUATION_FIGURES[w.what],
-        code=code("figures"),
+        runs=lambda w: LAYOUT.trained(w.experiment),
+        trained=lambda w: list(
+            LAYOUT.of_trainings(LAYOUT.training_benchmark, w.experiment).values()
+        ),
+        predicted=lambda w: list(
+            LAYOUT.of_trainings(LAYOUT.prediction_benchmark, w.experiment).values()
+        ),
+        code=code("report"),
     message:
-        "Drawing {wildcards.what} of {wildcards.experiment}"
+        "Tabulating what the models of {wildcards.experiment} cost"
     script:
-        "../scripts/evaluation_figure.py"
+        "../scripts/costs.py"
 
 
-TARGETS += [
-    f"{R}/figures/{what}/{name}.png"
-    for what in EVALUATION_FIGURES
-    for name in CONFIG.experiments
-]
+rule evidence:
+    input:
+        checkpoint=LAYOUT.checkpoint,
+        baseline=rival_checkpoint,
+        indexes=lambda w: LAYOUT.indexes_of(
+            w.experiment, CONFIG.experiments[w.experiment].evaluate
+        ),
+        exclusions=LAYOUT.exclusions,
+    output:
+        numbers=LAYOUT.evidence,
+        curves=LAYOUT.evidence_curves,
+    log:
+        LAYOUT.log("evidence/{experiment}/{model}-{seed}"),
+    benchmark:
+        LAYOUT.benchmark("evidence/{experiment}/{model}-{seed}")
+    conda:
+        f"{ENVS}/train-gpu.yaml"
+    threads: CONFIG.training.threads
+    resources:
+        mem_mb=mem_mb(4000),
+        runtime=minutes(60),
+        gpu=1,
+    params:
+        fold=lambda w: CONFIG.experiments[w.experiment].fold,
+        segments=CONFIG.segments.model_dump(),
+        seed=SEED,
+        code=code("evidence"),
+    message:
+        "Measuring what {wildcards.model} promises, seed {wildcards.seed} ({wildcards.experiment})"
+    script:
+        "../scripts/evidence.py"
+
+
+TARGETS += [LAYOUT.costs.of(experiment=name) for name in CONFIG.experiments]
+TARGETS += [LAYOUT.study_table.of(experiment=name) for name in LAYOUT.compared]
+TARGETS += [LAYOUT.comparisons.of(experiment=name) for name in LAYOUT.compared]

@@ -1,4 +1,5 @@
-# Raw files: the demo survey, downloads, and the manifest that everything else depends on.
+# Raw files (the demo survey, downloads, the manifests that everything else depends on), and the
+# provenance-tagged records in nJy, metadata v2, that are read from them in parallel chunks.
 from lenshunt.raw.download import load_sources
 
 DOWNLOADS = {source.path: source for source in load_sources()}
@@ -20,9 +21,9 @@ for kind in DEMO_KINDS:
         output:
             demo_files(kind, CONFIG.demo),
         log:
-            f"{R}/logs/demo/{kind}.log",
+            LAYOUT.log(f"demo/{kind}"),
         benchmark:
-            f"{R}/benchmarks/demo/{kind}.tsv"
+            LAYOUT.benchmark(f"demo/{kind}")
         conda:
             f"{ENVS}/data.yaml"
         threads: 1
@@ -47,9 +48,9 @@ rule fetch:
     output:
         "data/{path}",
     log:
-        f"{R}/logs/fetch/{{path}}.log",
+        LAYOUT.log("fetch/{path}"),
     benchmark:
-        f"{R}/benchmarks/fetch/{{path}}.tsv"
+        LAYOUT.benchmark("fetch/{path}")
     wildcard_constraints:
         path=one_of(path.removeprefix("data/") for path in DOWNLOADS),
     retries: 1
@@ -60,7 +61,7 @@ rule fetch:
         mem_mb=mem_mb(1000),
         runtime=minutes(24 * 60),
     params:
-        checksum=lambda wildcards: DOWNLOADS[f"data/{wildcards.path}"].checksum,
+        checksum=lambda w: DOWNLOADS[f"data/{w.path}"].checksum,
     message:
         "Downloading data/{wildcards.path}"
     script:
@@ -71,11 +72,11 @@ rule manifest:
     input:
         manifest_input,
     output:
-        f"{R}/provenance/raw/{{dataset}}.csv",
+        LAYOUT.raw_manifest,
     log:
-        f"{R}/logs/manifest/{{dataset}}.log",
+        LAYOUT.log("manifest/{dataset}"),
     benchmark:
-        f"{R}/benchmarks/manifest/{{dataset}}.tsv"
+        LAYOUT.benchmark("manifest/{dataset}")
     conda:
         f"{ENVS}/data.yaml"
     threads: 1
@@ -83,7 +84,7 @@ rule manifest:
         mem_mb=mem_mb(500),
         runtime=minutes(30),
     params:
-        dataset=lambda wildcards: dataset_values(wildcards.dataset),
+        dataset=lambda w: LAYOUT.dataset_values(w.dataset),
         cache=SHA256_CACHE,
         # The bytes of the raw files, not their times: a touch re-runs nothing.
         raw=raw_digest,
@@ -91,3 +92,58 @@ rule manifest:
         "Listing the raw files of {wildcards.dataset} with their sha256"
     script:
         "../scripts/manifest.py"
+
+
+rule records:
+    input:
+        manifest=LAYOUT.raw_manifest,
+        raw=lambda w: ancient(key_files_of(w.dataset)),
+    output:
+        pixels=temp(LAYOUT.pixels),
+        metadata=LAYOUT.metadata,
+        rejected=LAYOUT.rejected_of_chunk,
+    log:
+        LAYOUT.log("records/{dataset}/{chunk}"),
+    benchmark:
+        LAYOUT.benchmark("records/{dataset}/{chunk}")
+    wildcard_constraints:
+        dataset=one_of(LAYOUT.read),
+    conda:
+        f"{ENVS}/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(2000),
+        runtime=minutes(60),
+    params:
+        dataset=lambda w: LAYOUT.dataset_values(w.dataset),
+        chunks=lambda w: len(LAYOUT.chunks(w.dataset)),
+        code=code("images"),
+    message:
+        "Reading chunk {wildcards.chunk} of {wildcards.dataset}"
+    script:
+        "../scripts/records.py"
+
+
+rule rejected:
+    input:
+        lambda w: LAYOUT.of_chunks(LAYOUT.rejected_of_chunk, w.dataset),
+    output:
+        LAYOUT.rejected,
+    log:
+        LAYOUT.log("rejected/{dataset}"),
+    benchmark:
+        LAYOUT.benchmark("rejected/{dataset}")
+    conda:
+        f"{ENVS}/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(500),
+        runtime=minutes(10),
+    params:
+        fraction_max=lambda w: CONFIG.datasets[w.dataset].rejected_fraction_max,
+        files_of_many=lambda w: len(files_of_many(CONFIG.datasets[w.dataset])),
+        code=code("images"),
+    message:
+        "Listing what could not be read of {wildcards.dataset}"
+    script:
+        "../scripts/rejected.py"

@@ -1,22 +1,22 @@
-# Search: unlabelled cutouts scored by every model of an experiment, fused and ranked.
+# Unlabelled cutouts scored by every model of an experiment, fused and ranked; candidates in a cluster
+# on the critical curves of its published mass models.
 
 
 use rule predict as predict_search with:
     input:
-        checkpoint=search_model("training/{experiment}/{model}-{seed}.ckpt"),
-        indexes=lambda w: [
-            shard_index(CONFIG.search[w.search].dataset, search_grid(w.search))
-        ],
+        checkpoint=lambda w: LAYOUT.of_searcher(LAYOUT.checkpoint, **w),
+        indexes=lambda w: LAYOUT.searched_index(w.search),
     output:
-        f"{R}/search/{{search}}/predictions/{{model}}-{{seed}}.parquet",
+        LAYOUT.search_predictions,
     log:
-        f"{R}/logs/predict_search/{{search}}/{{model}}-{{seed}}.log",
+        LAYOUT.log("predict_search/{search}/{model}-{seed}"),
     benchmark:
-        f"{R}/benchmarks/predict_search/{{search}}/{{model}}-{{seed}}.tsv"
+        LAYOUT.benchmark("predict_search/{search}/{model}-{seed}")
     params:
         splits=["search"],
-        views=lambda w: CONFIG.experiments[CONFIG.search[w.search].experiment].views,
-        loading=lambda w: loading_values(MODELS[w.model].training),
+        fold=None,
+        views=lambda w: LAYOUT.searcher(w.search).views,
+        loading=lambda w: LAYOUT.loading_of(w.model),
         code=code("training"),
     message:
         "Scoring {wildcards.search} with {wildcards.model}, seed {wildcards.seed}"
@@ -24,14 +24,14 @@ use rule predict as predict_search with:
 
 rule calibrate_search:
     input:
-        predictions=f"{R}/search/{{search}}/predictions/{{model}}-{{seed}}.parquet",
-        parameters=search_model("calibrated/{experiment}/{model}-{seed}.json"),
+        predictions=LAYOUT.search_predictions,
+        parameters=lambda w: LAYOUT.of_searcher(LAYOUT.calibration, **w),
     output:
-        f"{R}/search/{{search}}/calibrated/{{model}}-{{seed}}.parquet",
+        LAYOUT.search_calibrated,
     log:
-        f"{R}/logs/calibrate_search/{{search}}/{{model}}-{{seed}}.log",
+        LAYOUT.log("calibrate_search/{search}/{model}-{seed}"),
     benchmark:
-        f"{R}/benchmarks/calibrate_search/{{search}}/{{model}}-{{seed}}.tsv"
+        LAYOUT.benchmark("calibrate_search/{search}/{model}-{seed}")
     conda:
         f"{ENVS}/data.yaml"
     threads: 1
@@ -48,20 +48,17 @@ rule calibrate_search:
 
 use rule fuse as fuse_search with:
     input:
-        predictions=lambda w: [
-            f"{R}/search/{w.search}/calibrated/{model}-{seed}.parquet"
-            for model, seed in fused(CONFIG.search[w.search].experiment)
-        ],
-        fitted=search_model("fused/{experiment}.json"),
+        predictions=lambda w: LAYOUT.searched_members(w.search),
+        fitted=lambda w: LAYOUT.of_searcher(LAYOUT.fusion, **w),
     output:
-        predictions=f"{R}/search/{{search}}/fused.parquet",
-        parameters=f"{R}/search/{{search}}/fused.json",
+        predictions=LAYOUT.search_fused,
+        parameters=LAYOUT.search_fusion,
     log:
-        f"{R}/logs/fuse_search/{{search}}.log",
+        LAYOUT.log("fuse_search/{search}"),
     benchmark:
-        f"{R}/benchmarks/fuse_search/{{search}}.tsv"
+        LAYOUT.benchmark("fuse_search/{search}")
     params:
-        fusion=lambda w: CONFIG.experiments[CONFIG.search[w.search].experiment].fusion,
+        fusion=lambda w: LAYOUT.searcher(w.search).fusion,
         code=code("evaluation"),
     message:
         "Fusing the scores of {wildcards.search}"
@@ -69,21 +66,21 @@ use rule fuse as fuse_search with:
 
 rule candidates:
     input:
-        predictions=f"{R}/search/{{search}}/fused.parquet",
-        parameters=f"{R}/search/{{search}}/fused.json",
+        predictions=LAYOUT.search_fused,
+        parameters=LAYOUT.search_fusion,
     output:
         ecsv=figure(
-            f"{R}/candidates/{{search}}.ecsv",
+            LAYOUT.candidates,
             "candidates",
             "Candidates",
             "{search}",
             table="ranked candidates",
         ),
-        parquet=f"{R}/candidates/{{search}}.parquet",
+        parquet=LAYOUT.candidate_rows,
     log:
-        f"{R}/logs/candidates/{{search}}.log",
+        LAYOUT.log("candidates/{search}"),
     benchmark:
-        f"{R}/benchmarks/candidates/{{search}}.tsv"
+        LAYOUT.benchmark("candidates/{search}")
     conda:
         f"{ENVS}/data.yaml"
     threads: 1
@@ -99,41 +96,39 @@ rule candidates:
         "../scripts/candidates.py"
 
 
-rule candidate_gallery:
+rule cluster_products:
     input:
-        candidates=f"{R}/candidates/{{search}}.parquet",
-        cutouts=lambda w: cutouts(
-            CONFIG.search[w.search].dataset, search_grid(w.search), "tif"
-        ),
-        metadata=lambda w: cutouts(
-            CONFIG.search[w.search].dataset, search_grid(w.search), "parquet"
-        ),
+        models=lambda w: LAYOUT.cluster_facts(w.cluster),
+        candidates=lambda w: LAYOUT.cluster_candidates(w.cluster),
+        field=cluster_field,
+        manifest=lambda w: LAYOUT.cluster_manifest(w.cluster),
     output:
-        figure=figure(
-            f"{R}/figures/candidates/{{search}}.png",
-            "candidates",
-            "Candidates",
-            "{search}",
-            figure="gallery",
+        numbers=LAYOUT.cluster_numbers,
+        table=figure(
+            LAYOUT.cluster_table,
+            "overlay_table",
+            "Cluster",
+            "{cluster}",
+            table="candidates at the critical curves",
         ),
-        pdf=f"{R}/figures/candidates/{{search}}.pdf",
+        maps=LAYOUT.cluster_maps,
+        regions=LAYOUT.cluster_regions,
     log:
-        f"{R}/logs/candidate_gallery/{{search}}.log",
+        LAYOUT.log("cluster_products/{cluster}"),
     benchmark:
-        f"{R}/benchmarks/candidate_gallery/{{search}}.tsv"
+        LAYOUT.benchmark("cluster_products/{cluster}")
     conda:
-        f"{ENVS}/report.yaml"
+        f"{ENVS}/data.yaml"
     threads: 1
     resources:
-        mem_mb=mem_mb(1000),
-        runtime=minutes(10),
+        mem_mb=mem_mb(3000),
+        runtime=minutes(60),
     params:
-        top=lambda w: CONFIG.search[w.search].top,
-        code=code("figures"),
+        cluster=lambda w: CONFIG.clusters[w.cluster].model_dump(),
+        dataset=lambda w: LAYOUT.cluster_dataset(w.cluster),
+        seed=SEED,
+        code=code("cluster"),
     message:
-        "Drawing the candidates of {wildcards.search}"
+        "Comparing candidates with the mass models of {wildcards.cluster}"
     script:
-        "../scripts/candidate_gallery.py"
-
-
-TARGETS += [f"{R}/figures/candidates/{name}.png" for name in CONFIG.search]
+        "../scripts/cluster_products.py"

@@ -1,36 +1,69 @@
-# Pretraining per backbone family, one training job per model and seed, prediction.
+# Batch sizes found by a probe, pretraining per backbone family, galaxies to be lensed while
+# training, one training job per model and seed, prediction.
+
+
+rule probe:
+    output:
+        LAYOUT.probe,
+    log:
+        LAYOUT.log("probe/{model}"),
+    benchmark:
+        LAYOUT.benchmark("probe/{model}")
+    conda:
+        f"{ENVS}/train-gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(6000),
+        runtime=minutes(30),
+        gpu=1,
+    params:
+        model=lambda w: MODELS[w.model].network_values(),
+        training=lambda w: LAYOUT.training_of(w.model).model_dump(),
+        grids=lambda w: {
+            name: CONFIG.grids[name].model_dump()
+            for name in LAYOUT.grids_of_model(w.model)
+        },
+        segments=CONFIG.segments.n_max,
+        code=code("training"),
+    message:
+        "Probing the batch size of {wildcards.model}"
+    script:
+        "../scripts/probe.py"
 
 
 rule pretrain:
     input:
-        indexes=lambda w: [
-            shard_index(name, CONFIG.pretraining[w.pretraining].grid)
-            for name in CONFIG.pretraining[w.pretraining].datasets
-        ],
-        exclusions=f"{R}/exclusions/pretraining-{{pretraining}}.parquet",
-        probe=probed_for_backbone,
+        indexes=lambda w: LAYOUT.pretraining_indexes(w.pretraining),
+        exclusions=LAYOUT.pretraining_exclusions,
+        # Ancient: a batch size found again, on another GPU, makes no checkpoint outdated.
+        probe=lambda w: ancient(
+            LAYOUT.probe_of(
+                LAYOUT.model_of_backbone(w.backbone),
+                LAYOUT.pretraining_of(w.pretraining),
+            )
+        ),
     output:
-        checkpoint=f"{R}/pretraining/{{pretraining}}/{{backbone}}.ckpt",
-        history=f"{R}/pretraining/{{pretraining}}/{{backbone}}.csv",
-        learned=f"{R}/pretraining/{{pretraining}}/{{backbone}}.json",
+        checkpoint=LAYOUT.backbone,
+        history=LAYOUT.backbone_history,
+        learned=LAYOUT.backbone_report,
     log:
-        f"{R}/logs/pretrain/{{pretraining}}/{{backbone}}.log",
+        LAYOUT.log("pretrain/{pretraining}/{backbone}"),
     benchmark:
-        f"{R}/benchmarks/pretrain/{{pretraining}}/{{backbone}}.tsv"
+        LAYOUT.benchmark("pretrain/{pretraining}/{backbone}")
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: lambda w: cores_of_all(CONFIG.pretraining[w.pretraining].training)
+    threads: lambda w: all_cores(LAYOUT.pretraining_of(w.pretraining))
     resources:
-        mem_mb=mem_mb_of_all(6000, lambda w: CONFIG.pretraining[w.pretraining].training),
+        mem_mb=mem_mb_of_all(6000, lambda w: LAYOUT.pretraining_of(w.pretraining)),
         runtime=minutes(12 * 60),
         # One task with all devices starts a process for each. (`tasks` would be --ntasks-per-gpu:
         # cores for devices x devices tasks, of which one runs.)
-        gpu=lambda w: devices(CONFIG.pretraining[w.pretraining].training),
+        gpu=lambda w: LAYOUT.pretraining_of(w.pretraining).devices,
         nodes=1,
     params:
-        model=lambda w: MODELS[model_of_backbone(w.backbone)].backbone_values(),
-        training=lambda w: training_values(CONFIG.pretraining[w.pretraining].training),
-        contrastive=lambda w: contrastive_section(w.pretraining),
+        model=lambda w: MODELS[LAYOUT.model_of_backbone(w.backbone)].backbone_values(),
+        training=lambda w: LAYOUT.pretraining_of(w.pretraining).model_dump(),
+        contrastive=lambda w: LAYOUT.contrastive_values(w.pretraining),
         grid=lambda w: CONFIG.grids[CONFIG.pretraining[w.pretraining].grid].model_dump(),
         grid_name=lambda w: CONFIG.pretraining[w.pretraining].grid,
         seed=SEED,
@@ -41,40 +74,74 @@ rule pretrain:
         "../scripts/pretrain.py"
 
 
+rule online_sources:
+    input:
+        pixels=lambda w: LAYOUT.of_chunks(
+            LAYOUT.pixels, *LAYOUT.online_source_datasets(w.experiment)
+        ),
+        metadata=lambda w: LAYOUT.of_chunks(
+            LAYOUT.metadata, *LAYOUT.online_source_datasets(w.experiment)
+        ),
+    output:
+        LAYOUT.online_sources,
+    log:
+        LAYOUT.log("online_sources/{experiment}"),
+    benchmark:
+        LAYOUT.benchmark("online_sources/{experiment}")
+    wildcard_constraints:
+        experiment=one_of(n for n in CONFIG.experiments if LAYOUT.online_sources_of(n)),
+    conda:
+        f"{ENVS}/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=mem_mb(2000),
+        runtime=minutes(60),
+    params:
+        sources_max=lambda w: CONFIG.experiments[w.experiment].online.sources_max,
+        seed=SEED,
+        code=code("injection"),
+    message:
+        "Choosing the galaxies that {wildcards.experiment} lenses while training"
+    script:
+        "../scripts/online_sources.py"
+
+
 rule train:
     input:
-        indexes=lambda w: experiment_indexes(
+        indexes=lambda w: LAYOUT.indexes_of(
             w.experiment, CONFIG.experiments[w.experiment].train
         ),
-        exclusions=f"{R}/exclusions/{{experiment}}.parquet",
-        pretrained=pretrained_input,
-        probe=lambda w: probed(w.model, training_values(MODELS[w.model].training)),
-        hosts=lambda w: experiment_indexes(w.experiment, online_hosts(w.experiment)),
-        sources=lambda w: online_sources(w.experiment),
+        exclusions=LAYOUT.exclusions,
+        pretrained=lambda w: LAYOUT.pretrained_of(w.experiment, w.model),
+        probe=lambda w: ancient(LAYOUT.probe_of(w.model, LAYOUT.training_of(w.model))),
+        hosts=lambda w: LAYOUT.indexes_of(
+            w.experiment, LAYOUT.online_hosts(w.experiment)
+        ),
+        sources=lambda w: LAYOUT.online_sources_of(w.experiment),
     output:
-        checkpoint=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.ckpt",
-        history=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.csv",
+        checkpoint=LAYOUT.checkpoint,
+        history=LAYOUT.history,
     log:
-        f"{R}/logs/train/{{experiment}}/{{model}}-{{seed}}.log",
+        LAYOUT.log("train/{experiment}/{model}-{seed}"),
     benchmark:
-        f"{R}/benchmarks/train/{{experiment}}/{{model}}-{{seed}}.tsv"
+        LAYOUT.training_benchmark
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: lambda w: cores_of_all(MODELS[w.model].training)
+    threads: lambda w: all_cores(LAYOUT.training_of(w.model))
     resources:
-        mem_mb=mem_mb_of_all(6000, lambda w: MODELS[w.model].training),
+        mem_mb=mem_mb_of_all(6000, lambda w: LAYOUT.training_of(w.model)),
         runtime=minutes(12 * 60),
-        gpu=lambda w: devices(MODELS[w.model].training),
+        gpu=lambda w: LAYOUT.training_of(w.model).devices,
         nodes=1,
     params:
         model=lambda w: MODELS[w.model].network_values(),
-        training=lambda w: training_values(MODELS[w.model].training),
+        training=lambda w: LAYOUT.training_of(w.model).model_dump(),
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
         grid=lambda w: CONFIG.grids[CONFIG.experiments[w.experiment].grid].model_dump(),
         grid_name=lambda w: CONFIG.experiments[w.experiment].grid,
-        online=lambda w: online_section(w.experiment),
+        online=lambda w: LAYOUT.online_values(w.experiment),
         # Last checkpoint and TensorBoard logs: a killed training goes on from here.
-        log_dir=f"{R}/training/{{experiment}}/{{model}}-{{seed}}",
+        log_dir=LAYOUT.training_folder,
         code=code("training"),
     message:
         "Training {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"
@@ -84,68 +151,34 @@ rule train:
 
 rule predict:
     input:
-        checkpoint=f"{R}/training/{{experiment}}/{{model}}-{{seed}}.ckpt",
-        indexes=lambda w: experiment_indexes(
+        checkpoint=LAYOUT.checkpoint,
+        indexes=lambda w: LAYOUT.indexes_of(
             w.experiment, CONFIG.experiments[w.experiment].train
         ),
-        test_only=lambda w: experiment_indexes(
-            w.experiment, evaluated_only(w.experiment)
+        test_only=lambda w: LAYOUT.indexes_of(
+            w.experiment, LAYOUT.evaluated_only(w.experiment)
         ),
-        exclusions=f"{R}/exclusions/{{experiment}}.parquet",
+        exclusions=LAYOUT.exclusions,
     output:
-        f"{R}/predictions/{{experiment}}/{{model}}-{{seed}}.parquet",
+        LAYOUT.predictions,
     log:
-        f"{R}/logs/predict/{{experiment}}/{{model}}-{{seed}}.log",
+        LAYOUT.log("predict/{experiment}/{model}-{seed}"),
     benchmark:
-        f"{R}/benchmarks/predict/{{experiment}}/{{model}}-{{seed}}.tsv"
+        LAYOUT.prediction_benchmark
     conda:
         f"{ENVS}/train-gpu.yaml"
-    threads: lambda w: cores(MODELS[w.model].training)
+    threads: lambda w: cores(LAYOUT.training_of(w.model))
     resources:
         mem_mb=mem_mb(4000),
         runtime=minutes(60),
         gpu=1,
     params:
         splits=["val_select", "val_calibrate", "test"],
-        fold=predicted_fold,
+        fold=lambda w: CONFIG.experiments[w.experiment].fold,
         views=lambda w: CONFIG.experiments[w.experiment].views,
-        loading=lambda w: loading_values(MODELS[w.model].training),
+        loading=lambda w: LAYOUT.loading_of(w.model),
         code=code("training"),
     message:
         "Predicting with {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"
     script:
         "../scripts/predict.py"
-
-
-rule training_curves:
-    input:
-        lambda w: run_paths("training", w.experiment, ".csv").values(),
-    output:
-        figure=figure(
-            f"{R}/figures/training/{{experiment}}.png",
-            "training",
-            "Training",
-            "{experiment}",
-            figure="training curves",
-        ),
-        pdf=f"{R}/figures/training/{{experiment}}.pdf",
-    log:
-        f"{R}/logs/training_curves/{{experiment}}.log",
-    benchmark:
-        f"{R}/benchmarks/training_curves/{{experiment}}.tsv"
-    conda:
-        f"{ENVS}/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=mem_mb(1000),
-        runtime=minutes(10),
-    params:
-        names=lambda w: list(run_paths("training", w.experiment, ".csv")),
-        code=code("figures"),
-    message:
-        "Drawing training curves of {wildcards.experiment}"
-    script:
-        "../scripts/training_curves.py"
-
-
-TARGETS += [f"{R}/figures/training/{name}.png" for name in CONFIG.experiments]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.cluster import write_cluster_products
 from lenshunt.config import Cluster, dataset_from
-from lenshunt.core import logged_to
+from lenshunt.core import logged_to, optional_file
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,7 +14,7 @@ with logged_to(snakemake.log[0]):
     write_cluster_products(
         cluster=Cluster(**snakemake.params.cluster),
         name=snakemake.wildcards.cluster,
-        candidates=next(iter(snakemake.input.get("candidates", [])), None),
+        candidates=optional_file(snakemake.input.get("candidates", [])),
         dataset=dataset_from(values) if values else None,
         seed=snakemake.params.seed,
         out_numbers=snakemake.output.numbers,

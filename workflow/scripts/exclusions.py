@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.core import logged_to
+from lenshunt.core import logged_to, optional_file
 from lenshunt.dataset import write_exclusions
 
 if TYPE_CHECKING:
@@ -19,6 +19,6 @@ with logged_to(snakemake.log[0]):
         folds=snakemake.params.folds,
         labelled=snakemake.params.labelled,
         hosts=snakemake.params.hosts,
-        matched=next(iter(snakemake.input.get("matched", [])), None),
+        matched=optional_file(snakemake.input.get("matched", [])),
         out=snakemake.output[0],
     )

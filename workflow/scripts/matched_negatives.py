@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import MatchNegatives
-from lenshunt.core import logged_to
+from lenshunt.core import by_chunk_counts, logged_to
 from lenshunt.dataset import find_exclusions, match_negatives, split_tables
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ with logged_to(snakemake.log[0]):
         params.datasets,
         params.folds,
     )
-    metadata = iter(snakemake.input.metadata)
     match_negatives(
         samples=samples,
         exclusions=find_exclusions(
@@ -25,9 +24,7 @@ with logged_to(snakemake.log[0]):
             list(snakemake.input.get("known_lenses", [])),
             params.known_radius_arcsec,
         ),
-        metadata={
-            name: [next(metadata) for _ in range(count)] for name, count in params.chunks.items()
-        },
+        metadata=by_chunk_counts(snakemake.input.metadata, params.chunks),
         config=MatchNegatives(**params.match),
         out=snakemake.output.parquet,
         table=snakemake.output.table,

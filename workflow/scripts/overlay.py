@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Cluster, dataset_from
-from lenshunt.core import logged_to
+from lenshunt.core import logged_to, optional_file
 from lenshunt.figures.overlay import draw_overlay
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ with logged_to(snakemake.log[0]):
     draw_overlay(
         cluster=Cluster(**snakemake.params.cluster),
         name=snakemake.wildcards.cluster,
-        candidates=next(iter(snakemake.input.get("candidates", [])), None),
+        candidates=optional_file(snakemake.input.get("candidates", [])),
         dataset=dataset_from(values) if values else None,
         numbers=snakemake.input.numbers,
         out=snakemake.output.pdf,

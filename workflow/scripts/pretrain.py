@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Contrastive, Grid, ModelConfig, TrainingConfig
-from lenshunt.core import logged_to
+from lenshunt.core import logged_to, optional_file
 from lenshunt.training import pretrain, with_probed_batch
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ with logged_to(snakemake.log[0]):
         model=ModelConfig(**snakemake.params.model),
         training=with_probed_batch(
             TrainingConfig(**snakemake.params.training),
-            next(iter(snakemake.input.get("probe", [])), None),
+            optional_file(snakemake.input.get("probe", [])),
             snakemake.params.grid_name,
             views=2 if CONTRASTIVE else 1,
         ),

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.config import Grid, ModelConfig, Online, TrainingConfig
-from lenshunt.core import logged_to
+from lenshunt.core import logged_to, optional_file
 from lenshunt.training import OnlineInputs, train, with_probed_batch
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ with logged_to(snakemake.log[0]):
             config=Online(**section["config"]),
             grid=Grid(**section["grid"]),
             hosts=list(snakemake.input.hosts),
-            sources=next(iter(snakemake.input.get("sources", [])), None),
+            sources=optional_file(snakemake.input.get("sources", [])),
         )
     train(
         indexes=list(snakemake.input.indexes),
@@ -25,7 +25,7 @@ with logged_to(snakemake.log[0]):
         model=ModelConfig(**snakemake.params.model),
         training=with_probed_batch(
             TrainingConfig(**snakemake.params.training),
-            next(iter(snakemake.input.get("probe", [])), None),
+            optional_file(snakemake.input.get("probe", [])),
             snakemake.params.grid_name,
         ),
         name=snakemake.wildcards.model,
@@ -33,7 +33,7 @@ with logged_to(snakemake.log[0]):
         fold=snakemake.params.fold,
         grid=Grid(**snakemake.params.grid),
         online=online,
-        pretrained=next(iter(snakemake.input.get("pretrained", [])), None),
+        pretrained=optional_file(snakemake.input.get("pretrained", [])),
         threads=snakemake.params.training["threads"],
         checkpoint=snakemake.output.checkpoint,
         history=snakemake.output.history,

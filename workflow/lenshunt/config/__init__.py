@@ -21,6 +21,7 @@ from lenshunt.config.experiments import Experiment
 from lenshunt.config.fields import FieldColumn, FieldDataset, RelicsDataset, RelicsField
 from lenshunt.config.grids import Grid
 from lenshunt.config.injection import HardNegativeKinds, InjectionDataset, Online
+from lenshunt.config.layout import Layout
 from lenshunt.config.match_negatives import Calipers, MatchNegatives
 from lenshunt.config.models import (
     Adversarial,
@@ -65,6 +66,7 @@ __all__ = [
     "Impostors",
     "InjectionDataset",
     "KnownLensRadii",
+    "Layout",
     "LossTerm",
     "MassModel",
     "MatchNegatives",

@@ -1,6 +1,7 @@
 """Hashes, code digests, versions and manifests: what a result was made from."""
 
 from lenshunt.core.digests import file_digest, file_sha256, pipeline_commit
+from lenshunt.core.job_inputs import by_chunk_counts, optional_file
 from lenshunt.core.logs import logged_to
 from lenshunt.core.manifest import UNHASHED, Manifest, raw_manifest, read_manifest
 from lenshunt.core.paths import LIBRARY, RESOURCES, ROOT
@@ -15,11 +16,13 @@ __all__ = [
     "ROOT",
     "UNHASHED",
     "Manifest",
+    "by_chunk_counts",
     "code_digest",
     "file_digest",
     "file_sha256",
     "logged_to",
     "note_run",
+    "optional_file",
     "package_versions",
     "pipeline_commit",
     "raw_manifest",
