@@ -30,8 +30,8 @@ def checkout(tmp_path, monkeypatch):
 
 
 def forget():
-    reached_code._read.cache_clear()
-    reached_code._fact_files.cache_clear()
+    for remembered in (reached_code._digest, reached_code._read, reached_code._fact_files):
+        remembered.cache_clear()
 
 
 def moved(path: Path, old: str, new: str, *entries: tuple) -> list[bool]:

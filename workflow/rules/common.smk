@@ -15,6 +15,7 @@ from lenshunt.config import (
 )
 from lenshunt.config.layout import all_cores, cores, unique
 from lenshunt.core import (
+    ROOT,
     code_digest,
     note_run,
     package_versions,
@@ -86,9 +87,35 @@ def minutes(base):
 # What is not watched --------------------------------------------------------
 
 
-def code(*rooms):
-    """Digest of the library rooms that a job can reach, since library code is not watched."""
-    return code_digest(rooms)
+def script_of(name):
+    return ROOT / "workflow" / "scripts" / f"{name}.py"
+
+
+def code(script, keys=None):
+    """Digest of a script and of all code that it can reach, since library code is not watched.
+
+    keys : of wildcards, the entries of registries that the job takes; all where not given
+    """
+    if keys is None:
+        return code_digest(script_of(script))
+    return lambda wildcards: code_digest(script_of(script), keys(wildcards))
+
+
+def architectures(models):
+    return sorted({MODELS[name].architecture for name in models})
+
+
+def architecture_of_model(wildcards):
+    return architectures([wildcards.model])
+
+
+def reached_by_evidence(wildcards):
+    """Networks, the baseline's among them where it plays a part, and kinds of evidence."""
+    model = MODELS[wildcards.model]
+    measured = [wildcards.model]
+    if needs_baseline(model):
+        measured.append(CONFIG.experiments[wildcards.experiment].baseline)
+    return [*architectures(measured), *kinds_of(model)]
 
 
 @cache

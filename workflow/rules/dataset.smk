@@ -28,7 +28,7 @@ rule splits:
         search=lambda w: CONFIG.datasets[w.dataset].role == "search",
         held_out=lambda w: CONFIG.datasets[w.dataset].held_out,
         seed=SEED,
-        code=code("dataset"),
+        code=code("splits"),
     message:
         "Splitting {wildcards.dataset}"
     script:
@@ -60,7 +60,7 @@ rule exclusions:
         labelled=lambda w: LAYOUT.experiment_datasets(w.experiment),
         hosts=lambda w: LAYOUT.online_hosts(w.experiment),
         known=known_lens_digest,
-        code=code("dataset"),
+        code=code("exclusions"),
     message:
         "Listing objects that {wildcards.experiment} must not train on"
     script:
@@ -85,7 +85,7 @@ use rule exclusions as pretraining_exclusions with:
         labelled=[],
         hosts=[],
         known=known_lens_digest,
-        code=code("dataset"),
+        code=code("exclusions"),
     message:
         "Listing objects that pretraining {wildcards.pretraining} must not see"
 
@@ -126,7 +126,7 @@ rule matched_negatives:
         match=lambda w: CONFIG.experiments[w.experiment].match_negatives.model_dump(),
         folds=lambda w: LAYOUT.experiment_folds(w.experiment),
         known=known_lens_digest,
-        code=code("dataset"),
+        code=code("matched_negatives"),
     message:
         "Matching negatives of {wildcards.experiment} to its lens hosts"
     script:
@@ -156,7 +156,7 @@ rule shards:
     params:
         quality_threshold=CONFIG.quality.threshold,
         drop_unmatched=lambda w: CONFIG.grids[w.grid].unmatched == "drop",
-        code=code("dataset"),
+        code=code("shards"),
     message:
         "Writing shards of {wildcards.dataset} on grid {wildcards.grid}"
     script:

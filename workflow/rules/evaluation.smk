@@ -19,7 +19,7 @@ rule calibrate:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        code=code("evaluation"),
+        code=code("calibrate"),
     message:
         "Calibrating {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"
     script:
@@ -44,7 +44,7 @@ rule fuse:
         runtime=minutes(10),
     params:
         fusion=lambda w: CONFIG.experiments[w.experiment].fusion,
-        code=code("evaluation"),
+        code=code("fuse"),
     message:
         "Fusing the models of {wildcards.experiment}"
     script:
@@ -78,7 +78,7 @@ rule metrics:
         names=lambda w: list(LAYOUT.scored(w.experiment)),
         bootstraps=CONFIG.bootstraps,
         seed=SEED,
-        code=code("evaluation"),
+        code=code("metrics"),
     message:
         "Measuring the challenge's metrics of {wildcards.experiment}"
     script:
@@ -115,7 +115,7 @@ rule comparisons:
         },
         bootstraps=CONFIG.bootstraps,
         seed=SEED,
-        code=code("evaluation"),
+        code=code("comparisons"),
     message:
         "Comparing the models of {wildcards.experiment}"
     script:
@@ -139,7 +139,10 @@ rule model_sizes:
         runtime=minutes(10),
     params:
         names=lambda w: CONFIG.experiments[w.experiment].models,
-        code=code("report"),
+        code=code(
+            "model_sizes",
+            lambda w: architectures(CONFIG.experiments[w.experiment].models),
+        ),
     message:
         "Counting the parameters of the models of {wildcards.experiment}"
     script:
@@ -177,7 +180,7 @@ rule study_table:
         ),
         bootstraps=CONFIG.bootstraps,
         seed=SEED,
-        code=code("evaluation"),
+        code=code("study_table"),
     message:
         "Tabulating the models of {wildcards.experiment}"
     script:
@@ -222,7 +225,7 @@ rule costs:
         predicted=lambda w: list(
             LAYOUT.of_trainings(LAYOUT.prediction_benchmark, w.experiment).values()
         ),
-        code=code("report"),
+        code=code("costs"),
     message:
         "Tabulating what the models of {wildcards.experiment} cost"
     script:
@@ -255,7 +258,7 @@ rule evidence:
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
         segments=CONFIG.segments.model_dump(),
         seed=SEED,
-        code=code("evidence"),
+        code=code("evidence", reached_by_evidence),
     message:
         "Measuring what {wildcards.model} promises, seed {wildcards.seed} ({wildcards.experiment})"
     script:

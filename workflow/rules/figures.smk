@@ -28,7 +28,7 @@ rule label_sources:
         runtime=minutes(10),
     params:
         chunks=LAYOUT.chunk_counts(CONFIG.datasets),
-        code=code("figures"),
+        code=code("label_sources"),
     message:
         "Drawing label sources"
     script:
@@ -60,7 +60,7 @@ rule psf_figure:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        code=code("figures"),
+        code=code("psf_figure"),
     message:
         "Drawing growth curves of {wildcards.dataset} on grid {wildcards.grid}"
     script:
@@ -96,7 +96,7 @@ rule sample_gallery:
     params:
         each=CONFIG.sample_gallery,
         seed=SEED,
-        code=code("figures"),
+        code=code("sample_gallery"),
     message:
         "Drawing random objects of {wildcards.dataset} on grid {wildcards.grid}"
     script:
@@ -129,7 +129,7 @@ rule injection_figure:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        code=code("figures"),
+        code=code("injection_figure"),
     message:
         "Drawing the lenses of {wildcards.dataset} beside published ones"
     script:
@@ -157,7 +157,7 @@ rule split_figure:
     params:
         chunks=LAYOUT.chunk_counts(CONFIG.datasets),
         splits=CONFIG.splits.model_dump(),
-        code=code("figures"),
+        code=code("split_figure"),
     message:
         "Drawing the balance of all splits"
     script:
@@ -191,7 +191,7 @@ rule matched_negatives_figure:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        code=code("figures"),
+        code=code("matched_negatives_figure"),
     message:
         "Drawing the matching of {wildcards.experiment}"
     script:
@@ -222,7 +222,7 @@ rule training_curves:
         runtime=minutes(10),
     params:
         names=lambda w: list(LAYOUT.of_trainings(LAYOUT.history, w.experiment)),
-        code=code("figures"),
+        code=code("training_curves"),
     message:
         "Drawing training curves of {wildcards.experiment}"
     script:
@@ -261,7 +261,7 @@ rule evaluation_figure:
     params:
         names=lambda w: list(LAYOUT.scored(w.experiment)),
         title=lambda w: EVALUATION_FIGURES[w.what],
-        code=code("figures"),
+        code=code("evaluation_figure", lambda w: [w.what]),
     message:
         "Drawing {wildcards.what} of {wildcards.experiment}"
     script:
@@ -291,7 +291,7 @@ rule comparisons_figure:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        code=code("figures"),
+        code=code("comparisons_figure"),
     message:
         "Drawing the comparisons of {wildcards.experiment}"
     script:
@@ -326,7 +326,7 @@ rule evidence_figure:
     params:
         rests_on=foundations,
         seeds=lambda w: CONFIG.experiments[w.experiment].seeds,
-        code=code("figures"),
+        code=code("evidence_figure"),
     message:
         "Drawing the evidence of {wildcards.model} ({wildcards.experiment})"
     script:
@@ -359,7 +359,7 @@ rule candidate_gallery:
         runtime=minutes(10),
     params:
         top=lambda w: CONFIG.search[w.search].top,
-        code=code("figures"),
+        code=code("candidate_gallery"),
     message:
         "Drawing the candidates of {wildcards.search}"
     script:
@@ -395,7 +395,7 @@ rule overlay:
     params:
         cluster=lambda w: CONFIG.clusters[w.cluster].model_dump(),
         dataset=lambda w: LAYOUT.cluster_dataset(w.cluster),
-        code=code("figures"),
+        code=code("overlay"),
     message:
         "Drawing candidates on the critical curves of {wildcards.cluster}"
     script:

@@ -21,7 +21,7 @@ rule psf_kernels:
         runtime=minutes(60),
     params:
         grid=lambda w: CONFIG.grids[w.grid].model_dump(),
-        code=code("images"),
+        code=code("psf_kernels"),
     message:
         "Making PSF kernels of {wildcards.dataset} for grid {wildcards.grid}"
     script:
@@ -49,7 +49,7 @@ rule homogenise:
     params:
         grid=lambda w: CONFIG.grids[w.grid].model_dump(),
         quality=CONFIG.quality.model_dump(),
-        code=code("images"),
+        code=code("homogenise"),
     message:
         "Matching chunk {wildcards.chunk} of {wildcards.dataset} to grid {wildcards.grid}"
     script:
@@ -75,7 +75,7 @@ rule segments:
     params:
         grid=lambda w: CONFIG.grids[w.grid].model_dump(),
         segments=CONFIG.segments.model_dump(),
-        code=code("images"),
+        code=code("segments"),
     message:
         "Finding arcs in chunk {wildcards.chunk} of {wildcards.dataset} on grid {wildcards.grid}"
     script:

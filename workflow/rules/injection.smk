@@ -35,7 +35,7 @@ rule lens_population:
         known_radius_arcsec=CONFIG.known_lens_radius_arcsec.model_dump(),
         known=known_lens_digest,
         seed=SEED,
-        code=code("injection", "dataset"),
+        code=code("lens_population"),
     message:
         "Drawing the lens population of {wildcards.dataset}"
     script:
@@ -71,7 +71,7 @@ rule inject:
     params:
         dataset=lambda w: LAYOUT.dataset_values(w.dataset),
         seed=SEED,
-        code=code("injection"),
+        code=code("inject"),
     message:
         "Painting lenses on chunk {wildcards.chunk} of {wildcards.dataset}"
     script:

@@ -37,7 +37,7 @@ for kind in DEMO_KINDS:
                 exclude=set() if kind == "bologna_test" else {"bologna_test"}
             ),
             seed=SEED,
-            code=code("simulate"),
+            code=code_digest(script_of("demo"), [kind]),
         message:
             f"Writing the synthetic survey {kind} in its raw format"
         script:
@@ -117,7 +117,7 @@ rule records:
     params:
         dataset=lambda w: LAYOUT.dataset_values(w.dataset),
         chunks=lambda w: len(LAYOUT.chunks(w.dataset)),
-        code=code("images"),
+        code=code("records", lambda w: [CONFIG.datasets[w.dataset].reader]),
     message:
         "Reading chunk {wildcards.chunk} of {wildcards.dataset}"
     script:
@@ -142,7 +142,7 @@ rule rejected:
     params:
         fraction_max=lambda w: CONFIG.datasets[w.dataset].rejected_fraction_max,
         files_of_many=lambda w: len(files_of_many(CONFIG.datasets[w.dataset])),
-        code=code("images"),
+        code=code("rejected"),
     message:
         "Listing what could not be read of {wildcards.dataset}"
     script:

@@ -24,7 +24,7 @@ rule provenance:
         models={name: model.model_dump(mode="json") for name, model in MODELS.items()},
         # The commit and the packages that are written down, so that they never are those of before.
         versions=lambda w: package_versions(),
-        code=code("core"),
+        code=code("provenance"),
     message:
         "Writing the data manifest, the resolved configuration and versions"
     script:
@@ -56,7 +56,7 @@ rule summary:
         names={kind: list(paths) for kind, paths in SUMMARISED.items()},
         readers={name: d.reader for name, d in CONFIG.datasets.items()},
         seed=SEED,
-        code=code("report"),
+        code=code("summary"),
     message:
         "Writing the summary page"
     script:

@@ -17,7 +17,7 @@ use rule predict as predict_search with:
         fold=None,
         views=lambda w: LAYOUT.searcher(w.search).views,
         loading=lambda w: LAYOUT.loading_of(w.model),
-        code=code("training"),
+        code=code("predict", architecture_of_model),
     message:
         "Scoring {wildcards.search} with {wildcards.model}, seed {wildcards.seed}"
 
@@ -39,7 +39,7 @@ rule calibrate_search:
         mem_mb=mem_mb(1000),
         runtime=minutes(10),
     params:
-        code=code("evaluation"),
+        code=code("calibrate_search"),
     message:
         "Calibrating the scores of {wildcards.search} by {wildcards.model}-{wildcards.seed}"
     script:
@@ -59,7 +59,7 @@ use rule fuse as fuse_search with:
         LAYOUT.benchmark("fuse_search/{search}")
     params:
         fusion=lambda w: LAYOUT.searcher(w.search).fusion,
-        code=code("evaluation"),
+        code=code("fuse"),
     message:
         "Fusing the scores of {wildcards.search}"
 
@@ -89,7 +89,7 @@ rule candidates:
         runtime=minutes(20),
     params:
         prevalence=lambda w: CONFIG.search[w.search].prevalence,
-        code=code("evaluation"),
+        code=code("candidates"),
     message:
         "Ranking the candidates of {wildcards.search}"
     script:
@@ -127,7 +127,7 @@ rule cluster_products:
         cluster=lambda w: CONFIG.clusters[w.cluster].model_dump(),
         dataset=lambda w: LAYOUT.cluster_dataset(w.cluster),
         seed=SEED,
-        code=code("cluster"),
+        code=code("cluster_products"),
     message:
         "Comparing candidates with the mass models of {wildcards.cluster}"
     script:

@@ -24,7 +24,7 @@ rule probe:
             for name in LAYOUT.grids_of_model(w.model)
         },
         segments=CONFIG.segments.n_max,
-        code=code("training"),
+        code=code("probe", architecture_of_model),
     message:
         "Probing the batch size of {wildcards.model}"
     script:
@@ -67,7 +67,10 @@ rule pretrain:
         grid=lambda w: CONFIG.grids[CONFIG.pretraining[w.pretraining].grid].model_dump(),
         grid_name=lambda w: CONFIG.pretraining[w.pretraining].grid,
         seed=SEED,
-        code=code("training"),
+        code=code(
+            "pretrain",
+            lambda w: [MODELS[LAYOUT.model_of_backbone(w.backbone)].architecture],
+        ),
     message:
         "Pretraining backbone {wildcards.backbone} ({wildcards.pretraining})"
     script:
@@ -99,7 +102,7 @@ rule online_sources:
     params:
         sources_max=lambda w: CONFIG.experiments[w.experiment].online.sources_max,
         seed=SEED,
-        code=code("injection"),
+        code=code("online_sources"),
     message:
         "Choosing the galaxies that {wildcards.experiment} lenses while training"
     script:
@@ -142,7 +145,7 @@ rule train:
         online=lambda w: LAYOUT.online_values(w.experiment),
         # Last checkpoint and TensorBoard logs: a killed training goes on from here.
         log_dir=LAYOUT.training_folder,
-        code=code("training"),
+        code=code("train", architecture_of_model),
     message:
         "Training {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"
     script:
@@ -177,7 +180,7 @@ rule predict:
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
         views=lambda w: CONFIG.experiments[w.experiment].views,
         loading=lambda w: LAYOUT.loading_of(w.model),
-        code=code("training"),
+        code=code("predict", architecture_of_model),
     message:
         "Predicting with {wildcards.model}, seed {wildcards.seed} ({wildcards.experiment})"
     script:

@@ -5,8 +5,8 @@ from string import Formatter
 from typing import Any
 
 from lenshunt.config.comparisons import FUSED_LABEL
-from lenshunt.config.injection import InjectionDataset
 from lenshunt.config.experiments import Experiment
+from lenshunt.config.injection import InjectionDataset
 from lenshunt.config.models import ModelConfig, TrainingConfig, merged_training
 from lenshunt.config.root import Config
 

@@ -55,6 +55,11 @@ def code_digest(entry: Path | str, keys: Collection[str] = ()) -> str:
     Raises FileNotFoundError where there is no such script, ValueError naming script and module
     where an import of the library leads nowhere.
     """
+    return _digest(entry, frozenset(keys))
+
+
+@cache
+def _digest(entry: Path | str, keys: frozenset[str]) -> str:
     digest = hashlib.sha256(_source(entry).digest.encode())
     modules, facts = reachable(entry, keys)
     for module in sorted(modules):
