@@ -86,41 +86,80 @@ def test_a_replaced_castles_file_runs_exactly_what_is_downstream(tiny_run):
 
 @pytest.fixture
 def changed_code(tiny_run):
-    """Append a comment to a library file of the copy, and take it back."""
-    changed = {}
+    """Change a file of the library in the copy, see what would run, and take it back."""
+    kept = {}
 
-    def change(name: str):
+    def change(name: str, old: str = "", new: str = "\nNEW = 1\n") -> dict[str, int]:
         path = tiny_run.root / "workflow/lenshunt" / name
-        changed[path] = path.read_text()
-        path.write_text(changed[path] + "\n# a change\n")
-        return tiny_run.dry_run(*TINY)
+        text = kept.setdefault(path, path.read_text())
+        assert old in text
+        path.write_text(text.replace(old, new, 1) if old else text + new)
+        return tiny_run.dry_run(*TINY).jobs
 
     yield change
-    for path, text in changed.items():
+    for path, text in kept.items():
         path.write_text(text)
 
 
-def test_a_change_in_figures_draws_again_and_trains_nothing(changed_code):
-    jobs = changed_code("figures/style.py").jobs
+@pytest.mark.parametrize("name", ["simulate/castles.py", "training/train.py", "core/logs.py"])
+def test_a_comment_runs_nothing(changed_code, name):
+    assert changed_code(name, new="\n# a comment\n") == {}
+
+
+def test_a_reworded_docstring_runs_nothing(changed_code):
+    assert changed_code("images/psf.py", '"""', '"""In other words: ') == {}
+
+
+def test_a_comment_in_a_script_runs_nothing(changed_code):
+    assert changed_code("../scripts/train.py", new="\n# a comment\n") == {}
+
+
+def test_a_fresh_copy_of_the_code_runs_nothing(tiny_run):
+    for path in [*(tiny_run.root / "workflow").rglob("*.py"), tiny_run.root / "Snakefile"]:
+        os.utime(path)
+    assert tiny_run.dry_run(*TINY).jobs == {}
+
+
+def test_a_change_in_the_demo_s_castles_runs_what_is_downstream_of_castles(changed_code):
+    assert changed_code("simulate/castles.py") == {"demo_castles": 1, **DOWNSTREAM_OF_CASTLES}
+
+
+def test_a_change_in_a_network_that_nobody_trains_runs_nothing(changed_code):
+    assert changed_code("models/gat_lens.py") == {}
+
+
+def test_a_change_in_a_network_trains_it_again_and_reads_nothing(changed_code):
+    jobs = changed_code("models/resnet.py")
+    assert jobs["train"] == jobs["predict"] == 2
+    assert {"pretrain", "model_sizes", "metrics", "summary"} <= set(jobs)
+    assert not {"demo_castles", "records", "homogenise", "splits", "shards"} & set(jobs)
+
+
+def test_a_change_in_roc_draws_roc_alone(changed_code):
+    assert changed_code("figures/roc.py") == {"evaluation_figure": 2}
+
+
+def test_a_change_in_the_style_of_figures_draws_again_and_trains_nothing(changed_code):
+    jobs = changed_code("figures/style.py")
     assert {"psf_figure", "evaluation_figure", "training_curves", "overlay"} <= set(jobs)
     assert not {"records", "homogenise", "shards", "pretrain", "train", "predict"} & set(jobs)
 
 
-def test_a_change_in_training_trains_again_and_reads_nothing(changed_code):
-    jobs = changed_code("training/augment.py").jobs
+def test_a_change_in_augmentation_trains_again_and_reads_nothing(changed_code):
+    jobs = changed_code("training/augment.py")
     assert jobs["train"] == 2
     assert {"pretrain", "predict", "metrics", "summary"} <= set(jobs)
     assert not {"demo_castles", "records", "homogenise", "splits", "shards"} & set(jobs)
 
 
-def test_a_change_in_a_reader_runs_everything_but_the_demo(changed_code):
-    jobs = changed_code("raw/reader.py").jobs
-    assert {"records", "train", "metrics"} <= set(jobs)
+def test_a_change_in_one_reader_reads_its_data_sets_alone(changed_code):
+    jobs = changed_code("raw/castles.py")
+    assert jobs["records"] == 1
     assert not {name for name in jobs if name.startswith("demo_")}
 
 
-def test_a_change_in_the_demo_makes_it_again_and_all_that_is_made_from_it(changed_code):
-    jobs = changed_code("simulate/canvas.py").jobs
+def test_a_change_in_the_sky_of_the_demo_makes_it_again_and_all_that_is_made_from_it(changed_code):
+    jobs = changed_code("simulate/canvas.py")
     assert {"demo_castles", "manifest", "records", "shards", "train", "metrics"} <= set(jobs)
 
 
