@@ -6,6 +6,7 @@ from typing import Any
 
 from lenshunt.config.models import ModelConfig
 from lenshunt.config.root import Config
+from lenshunt.core import write_json, write_text
 
 INTRODUCTION = """# Configuration
 
@@ -84,8 +85,7 @@ def write_documentation(folder: Path | str) -> list[Path]:
     written = []
     for name, schema in schemas().items():
         path = root / "schemas" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(schema, indent=2) + "\n")
+        write_json(schema, path, indent=2)
         written.append(path)
-    (root / "README.md").write_text(readme())
+    write_text(readme(), root / "README.md")
     return [*written, root / "README.md"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lenshunt.core import whole_file
+from lenshunt.core import write_json
 from lenshunt.dataset.exclusions import excluded_rows, read_exclusions
 from lenshunt.dataset.folds import with_fold
 from lenshunt.dataset.locations import beside, corrupt, read_bytes
@@ -65,8 +65,7 @@ class ShardIndex:
                 for reason in reasons
             },
         }
-        with whole_file(path) as partial:
-            partial.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(content, path)
 
 
 def read_index(location: str) -> ShardIndex:

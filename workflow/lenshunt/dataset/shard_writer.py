@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def write_shards(
     left_out: list[dict[str, str]] = []
     shape: tuple[int, ...] = ()
     try:
-        with TableWriter(root / TABLE_NAME, TABLE_EXTRA) as table:
+        with TableWriter(root / TABLE_NAME, TABLE_EXTRA) as table, ExitStack() as opened:
             for chunk, image, variance, rows in _batches(cutouts, read):
                 shape = _same_shape(shape, image.shape[1:], rows["sample_id"].iloc[0])
                 kept, reasons = _sorted_out(rows, quality_threshold, drop_unmatched)
@@ -90,13 +91,11 @@ def write_shards(
                     strict=True,
                 ):
                     if split not in writers:
-                        writers[split] = SplitWriter(
-                            root, split, samples_per_shard, bytes_per_shard
+                        writers[split] = opened.enter_context(
+                            SplitWriter(root, split, samples_per_shard, bytes_per_shard)
                         )
                     places.append(writers[split].add(pixels, spread, record, arcs))
                 table.write(rows.assign(**_as_columns(places)))
-            for writer in writers.values():
-                writer.finish_shard()
         shards = tuple(s for split in SPLITS if split in writers for s in writers[split].shards)
         ShardIndex(
             dataset=assigned.dataset,
@@ -113,9 +112,6 @@ def write_shards(
         raise OSError(
             error.errno, f"{folder}: shards could not be written: {error.strerror or error}"
         ) from error
-    finally:
-        for writer in writers.values():
-            writer.abandon()
     whole = {shard.name for writer in writers.values() for shard in writer.shards}
     for path in sorted(root.glob("*.tar*")):
         if path.name not in whole:

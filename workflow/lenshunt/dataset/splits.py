@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import SplitConfig
-from lenshunt.core import whole_file
+from lenshunt.core import write_parquet
 from lenshunt.dataset.factors import FACTOR_COLUMNS, FACTORS, factor_table
 from lenshunt.dataset.folds import FOLD_COLUMNS, NO_FOLD, fold_columns, fold_fractions
 from lenshunt.dataset.matching import same_object
@@ -91,8 +91,7 @@ def make_splits(
     table = table.assign(
         **{name: groups[name].to_numpy()[number] for name in ("stratum", "split", *FOLD_COLUMNS)}
     ).astype(dict.fromkeys(FOLD_COLUMNS, "int16"))
-    with whole_file(out) as partial:
-        table[list(SPLIT_COLUMNS)].to_parquet(partial, index=False)
+    write_parquet(table[list(SPLIT_COLUMNS)], out)
 
 
 def _warn_of_one_position(table: pd.DataFrame, number: np.ndarray, radius_arcsec: float) -> None:

@@ -1,6 +1,5 @@
 """Fuse the calibrated scores of several models in three ways, and choose one on validation."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,11 +9,12 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from lenshunt.core import write_json, write_parquet
 from lenshunt.evaluation.calibrate import calibrated_table, read_parameters
 from lenshunt.evaluation.calibration import apply_parameters
 from lenshunt.evaluation.combination import FITS, Combination, cross_fitted, why_not_fitted
 from lenshunt.evaluation.members import member_logits, read_members
-from lenshunt.evaluation.predictions import labelled_rows, write_parquet, write_text
+from lenshunt.evaluation.predictions import labelled_rows
 
 Fusion = Literal["auto", "mean", "bayes", "stacking"]
 #: Model name and seed of fused predictions; one method's rows are called ensemble:METHOD.
@@ -65,7 +65,7 @@ def fuse(
         seed=FUSED_SEED,
     )
     write_parquet(table, out)
-    write_text(json.dumps(numbers, indent=1) + "\n", parameters)
+    write_json(numbers, parameters)
 
 
 @dataclass(frozen=True)

@@ -45,24 +45,6 @@ def read_predictions(path: Path | str, extra: tuple[str, ...] = ()) -> pd.DataFr
     return table
 
 
-def write_parquet(table: pd.DataFrame, path: Path | str) -> None:
-    """Write `table` so that no half-written file ever bears the name `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
-
-
-def write_text(text: str, path: Path | str) -> None:
-    """Write `text` so that no half-written file ever bears the name `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
-
-
 def labelled_rows(table: pd.DataFrame, split: str, where: str) -> pd.DataFrame:
     """Rows of `split` with a label that may reach a metric, excluded ones left out.
 

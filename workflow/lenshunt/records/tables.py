@@ -1,7 +1,7 @@
 """Metadata tables on disk: streamed to Parquet in row groups, read back whole or in batches."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
+from lenshunt.core import whole_file
 from lenshunt.records.metadata import COLUMNS, arrow_schema
 from lenshunt.records.schema import validate_table
 
@@ -28,20 +29,19 @@ class TableWriter:
     def __init__(self, path: Path | str, extra: pyarrow.Schema | None = None) -> None:
         """extra : columns that follow those of the metadata"""
         self._path = Path(path)
-        self._partial = self._path.with_name(self._path.name + ".partial")
         self._schema = pyarrow.schema([*arrow_schema(), *(extra or [])])
         self._waiting: list[pyarrow.Table] = []
         self._n_waiting = 0
         # Eight bytes per sample, where the names themselves would take a hundred.
         self._hashes: list[np.ndarray] = []
 
-    def open(self) -> "TableWriter":
-        """Start the file; what `with` does."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = parquet.ParquetWriter(self._partial, self._schema)
+    def __enter__(self) -> "TableWriter":
+        with ExitStack() as opened:
+            self._partial = opened.enter_context(whole_file(self._path))
+            self._writer = parquet.ParquetWriter(self._partial, self._schema)
+            opened.push(self._finish)
+            self._opened = opened.pop_all()
         return self
-
-    __enter__ = open
 
     def write(self, rows: pd.DataFrame | pyarrow.Table) -> None:
         """Append rows, columns as in the schema."""
@@ -74,20 +74,18 @@ class TableWriter:
                 "unique"
             )
 
-    def finish(self) -> None:
-        """Write what waits and give the file its name."""
-        if self._n_waiting:
-            self._flush(self._n_waiting)
-        self._writer.close()
-        self._refuse_repeated_samples()
-        self._partial.replace(self._path)
-
-    def abandon(self) -> None:
-        """Remove a file that is not finished."""
-        # On a full disk closing fails as writing did; that first error is already on its way.
-        with suppress(OSError):
-            self._writer.close()
-        self._partial.unlink(missing_ok=True)
+    def _finish(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Write what waits, unless there was an error, and close the file."""
+        try:
+            if kind is None:
+                if self._n_waiting:
+                    self._flush(self._n_waiting)
+                self._writer.close()
+                self._refuse_repeated_samples()
+        finally:
+            # On a full disk closing fails as writing did; that first error is already on its way.
+            with suppress(OSError):
+                self._writer.close()
 
     def __exit__(
         self,
@@ -95,11 +93,7 @@ class TableWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self.finish()
-        finally:
-            self.abandon()
+        self._opened.__exit__(kind, error, trace)
 
 
 def count_rows(path: Path | str) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from lenshunt.lensing import write_ecsv
+from lenshunt.core import write_ecsv
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.castles import QUASARS, THETA_E_RANGE, draw_quasar_fluxes
 from lenshunt.simulate.deflectors import Arcs, Deflector, draw_deflector, trace_arcs
