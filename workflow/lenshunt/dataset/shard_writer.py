@@ -17,7 +17,7 @@ from lenshunt.dataset.shard_index import ShardIndex
 from lenshunt.dataset.shard_tar import SplitWriter
 from lenshunt.dataset.splits import SPLITS
 from lenshunt.images import read_cutouts
-from lenshunt.records import TableWriter, count_rows, metadata_batches
+from lenshunt.records import TableWriter, count_rows, metadata_batches, refuse_repeated_samples
 from lenshunt.records.metadata import records_from_table
 
 #: (tiff, metadata) -> batches of image [n, 5, y, x], variance [n, 5, y, x], metadata rows
@@ -119,7 +119,7 @@ def write_shards(
 
 
 class Assigned:
-    """Split and folds of the samples of one data set; each sample is taken once."""
+    """Split and folds of the samples of one data set, each of which occurs once."""
 
     def __init__(self, cutouts: Sequence[tuple[str, str]], splits: str) -> None:
         """Raises ValueError for cutouts and splits of different samples, or of two data sets."""
@@ -127,20 +127,21 @@ class Assigned:
         table = pd.read_parquet(splits, columns=["sample_id", *columns])
         table["split"] = table["split"].astype("category")
         self._index, self._table = pd.Index(table["sample_id"]), table[columns]
-        self._taken = np.zeros(len(table), bool)
-        seen, names = np.zeros(len(table), bool), set[str]()
+        times, names = np.zeros(len(table), int), set[str]()
         for _, metadata in cutouts:
             for rows in metadata_batches(metadata, ["sample_id", "dataset"]):
                 at = self._index.get_indexer(rows["sample_id"])
                 if (at < 0).any():
                     sample = rows["sample_id"][at < 0].iloc[0]
                     raise ValueError(f"{splits}: no split for sample {sample} of {metadata}")
-                seen[at] = True
+                times[at] += 1
                 names.update(rows["dataset"].unique())
-        if not seen.all():
+        where = ", ".join(metadata for _, metadata in cutouts)
+        refuse_repeated_samples(pd.Series(self._index.repeat(times)), where)
+        if (unseen := times == 0).any():
             raise ValueError(
-                f"{splits}: sample {self._index[~seen][0]} has a split but no cutout "
-                f"({(~seen).sum()} such samples); make cutouts and splits again"
+                f"{splits}: sample {self._index[unseen][0]} has a split but no cutout "
+                f"({unseen.sum()} such samples); make cutouts and splits again"
             )
         if len(names) > 1:
             raise ValueError(f"shards hold one data set, found {', '.join(sorted(names))}")
@@ -149,10 +150,6 @@ class Assigned:
     def take(self, sample_id: pd.Series) -> pd.DataFrame:
         """Columns split and FOLD_COLUMNS of these samples [n]."""
         at = self._index.get_indexer(pd.Index(sample_id))
-        twice = self._taken[at] | pd.Series(at).duplicated().to_numpy()
-        if twice.any():
-            raise ValueError(f"sample {sample_id[twice].iloc[0]} occurs twice")
-        self._taken[at] = True
         return self._table.iloc[at].astype({"split": "str"})
 
 

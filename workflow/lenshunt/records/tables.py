@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from lenshunt.core import whole_file
 from lenshunt.records.metadata import COLUMNS, arrow_schema
-from lenshunt.records.schema import validate_table
+from lenshunt.records.schema import refuse_repeated_samples, validate_table
 
 #: Rows of a row group; they are validated, written and read together.
 ROWS = 1024
@@ -66,13 +66,8 @@ class TableWriter:
         if len(np.unique(hashes)) == len(hashes):
             return
         names = parquet.read_table(self._partial, columns=["sample_id"]).to_pandas()["sample_id"]
-        twice = names[names.duplicated()]
         # Two names may share a hash without being the same.
-        if len(twice):
-            raise ValueError(
-                f"{self._path}: column sample_id, sample {twice.iloc[0]} occurs twice; ids must be "
-                "unique"
-            )
+        refuse_repeated_samples(names, str(self._path))
 
     def _finish(self, kind: type[BaseException] | None, *error: object) -> None:
         """Write what waits, unless there was an error, and close the file."""
@@ -123,7 +118,5 @@ def read_metadata(path: Path | str, columns: Sequence[str] = COLUMNS) -> pd.Data
     """A metadata table from Parquet, or some of its columns, validated against schema v2.0."""
     table = pd.concat(list(metadata_batches(path, columns)), ignore_index=True)
     if "sample_id" in table:
-        twice = table["sample_id"].duplicated()
-        if twice.any():
-            raise ValueError(f"{path}: sample_id {table.loc[twice, 'sample_id'].iloc[0]} twice")
+        refuse_repeated_samples(table["sample_id"], str(path))
     return table
