@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 from lenshunt.cluster import mass_models
 from lenshunt.cluster.map_model import load_map_model, map_model
 from lenshunt.config import Cluster
+from lenshunt.core import write_ecsv
 from lenshunt.lensing import (
     ImageSolver,
     MassModel,
@@ -20,7 +21,6 @@ from lenshunt.lensing import (
     effective_einstein_radius,
     image_plane_rms,
     predicted_images,
-    write_ecsv,
 )
 from lenshunt.raw.deflection_maps import read_deflection_maps
 

@@ -274,7 +274,7 @@ def test_wrong_arguments_are_refused_in_a_sentence(indexes, changes, message):
 
 
 def test_a_data_set_named_twice_is_refused(indexes):
-    with pytest.raises(ValueError, match="occurs twice"):
+    with pytest.raises(ValueError, match=r"index\.json.* occurs twice.*; name every data set once"):
         make_loader(indexes=[indexes[0], indexes[0]], splits=["train"], batch_size=8)
 
 

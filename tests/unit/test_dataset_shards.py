@@ -102,7 +102,7 @@ def test_a_sample_that_comes_in_two_chunks_is_named(tmp_path, records):
     metadata = write_table(tmp_path / "m.parquet", records)
     splits = str(tmp_path / "splits.parquet")
     make_splits(metadata=[metadata], config=SplitConfig(), seed=1, out=splits)
-    with pytest.raises(ValueError, match="demo-0 occurs twice"):
+    with pytest.raises(ValueError, match=r"m\.parquet: sample demo-0 occurs twice"):
         write_shards(
             cutouts=[("x.tif", metadata), ("y.tif", metadata)],
             splits=splits,

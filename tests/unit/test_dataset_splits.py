@@ -141,7 +141,7 @@ def test_a_field_to_be_searched_has_one_split(tmp_path):
 
 def test_a_sample_that_occurs_twice_is_named(tmp_path):
     chunks = [write_table(tmp_path / f"{i}.parquet", [record(3)]) for i in range(2)]
-    with pytest.raises(ValueError, match="demo-3 occurs twice"):
+    with pytest.raises(ValueError, match=r"0\.parquet, .*1\.parquet: sample demo-3 occurs twice"):
         make_splits(metadata=chunks, config=SplitConfig(), seed=1, out=str(tmp_path / "o"))
     assert not (tmp_path / "o").exists()
 

@@ -54,7 +54,7 @@ def start(stage: str, folder: Path, limit: int) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(script.parent), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
     return process

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lenshunt.lensing import load_mass_model, potentials_table, read_lenstool, write_ecsv
+from lenshunt.core import write_ecsv
+from lenshunt.lensing import load_mass_model, potentials_table, read_lenstool
 from lenshunt.records.cosmology import arcsec_per_kpc
 
 PAR = """#Lenstool

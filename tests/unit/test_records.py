@@ -148,8 +148,12 @@ def test_bad_values_are_named_with_their_sample(column, value):
 
 
 def test_two_samples_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="sample_id"):
-        validate_table(table_from_records([make_metadata(), make_metadata()]))
+    table = table_from_records([make_metadata(), make_metadata()])
+    told = r"^t: sample demo-1 occurs twice, but each sample_id must be unique; give"
+    for columns in (COLUMNS, ("schema_version", "label", "sample_id")):
+        with pytest.raises(ValueError, match=told):
+            validate_table(table[list(columns)], "t", columns)
+    assert len(validate_table(table[["schema_version", "label"]], "t", ["label"])) == 2
 
 
 def test_an_empty_table_is_valid():
@@ -226,7 +230,7 @@ def test_a_sample_that_comes_again_in_a_later_row_group_is_refused(tmp_path, mon
         writer.write(table_from_records([make_metadata(sample_id=name) for name in names]))
     assert list(tmp_path.iterdir()) == []
     table_from_records([make_metadata(sample_id=n) for n in names]).to_parquet(tmp_path / "t")
-    with pytest.raises(ValueError, match=r"sample_id(.|\n)*s2"):
+    with pytest.raises(ValueError, match=r"t: sample s2 occurs twice"):
         read_metadata(tmp_path / "t")
 
 

@@ -7,9 +7,9 @@ import pytest
 from evaluation_tables import prediction_table, written
 from training_toy import toy_table
 
+from lenshunt.core import write_json
 from lenshunt.evaluation import calibrate, evaluate
 from lenshunt.report import scores, tables
-from lenshunt.training.pretrain import write_report
 from lenshunt.training.regression import TARGETS, regression_report, target_table
 
 
@@ -19,9 +19,9 @@ def test_what_a_pretraining_reports_is_shown(tmp_path):
     path = str(tmp_path / "resnet18.json")
     views = {"retrieval_top1": 0.5, "alignment": 0.25, "uniformity": -2.0}
     learned["contrastive"] = {"n": 30, "projection": views, "features": views}
-    write_report(path, {"backbone": "resnet18", "epoch": 3, **learned})
+    write_json({"backbone": "resnet18", "epoch": 3, **learned}, path)
     alone = str(tmp_path / "alone.json")
-    write_report(alone, {"backbone": "vit", "epoch": 3, **learned, "contrastive": {}})
+    write_json({"backbone": "vit", "epoch": 3, **learned, "contrastive": {}}, alone)
     table = tables.pretraining_table({"galaxies/resnet18": path, "galaxies/vit": alone})
     row = table.iloc[0]
     shown = ["retrieval top-1", "alignment", "uniformity"]

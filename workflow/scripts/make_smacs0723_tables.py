@@ -4,8 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from lenshunt.core import file_sha256
-from lenshunt.lensing import load_mass_model, potentials_table, write_ecsv
+from lenshunt.core import file_sha256, write_ecsv
+from lenshunt.lensing import load_mass_model, potentials_table
 
 META = {
     "model": "Mahler et al. 2023",

@@ -1,7 +1,6 @@
 """DS9 region file: critical curves, multiple images and candidates on the sky."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -63,11 +62,3 @@ def region_text(
         meta = {"text": f"{row.sample_id} p={row.probability_calibrated:.3f}"}
         found.append(CircleSkyRegion(place, radius, visual=RegionVisual(color="green"), meta=meta))
     return str(Regions(found).serialize(format="ds9", precision=7))
-
-
-def write_regions(text: str, out: Path | str) -> None:
-    """Write a region file under its final name only when it is whole."""
-    path = Path(out)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from lenshunt.core import whole_file
 from lenshunt.lensing import LensModel
 
 PIXEL_SCALE_ARCSEC = 0.2
@@ -60,7 +61,5 @@ def write_lens_maps(
             hdu.header["ZLENS"] = model.z_lens
             hdu.header["ZSOURCE"] = float(extension.split("_Z")[1])
             hdus.append(hdu)
-    path = Path(out)
-    partial = path.with_name(path.name + ".partial")
-    hdus.writeto(partial, overwrite=True)
-    partial.replace(path)
+    with whole_file(out) as partial:
+        hdus.writeto(partial, overwrite=True)

@@ -1,21 +1,20 @@
 """Everything that is written about a cluster: numbers, candidate table, maps, regions."""
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from lenshunt.cluster.ds9 import region_text, write_regions
+from lenshunt.cluster.ds9 import region_text
 from lenshunt.cluster.maps import write_lens_maps
 from lenshunt.cluster.models import centre_of, mass_models, shown_field
 from lenshunt.cluster.numbers import Curves, candidate_numbers, model_numbers, places_in_model
 from lenshunt.cluster.scan import no_candidates, read_candidates
 from lenshunt.config import Cluster, RelicsDataset
-from lenshunt.lensing import LensModel, critical_curves, write_ecsv
+from lenshunt.core import write_ecsv, write_json, write_text
+from lenshunt.lensing import LensModel, critical_curves
 
 #: The curves of the whole core, and of every member that could have been scanned.
 HALF_WIDTH_MIN_ARCSEC = 60.0
@@ -39,12 +38,6 @@ def _null_for_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_null_for_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_json(numbers: dict[str, Any], out: Path) -> None:
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(json.dumps(_null_for_nan(numbers), indent=1, allow_nan=False) + "\n")
-    partial.replace(out)
 
 
 def _candidate_table(parts: list[pd.DataFrame], meta: dict[str, Any]) -> Table:
@@ -126,10 +119,8 @@ def write_cluster_products(
             )
         numbers["models"][label] = entry
         rows.append(_rows_of_candidates(label, table, model, curves[label]))
-    for path in (out_numbers, out_table, out_maps, out_regions):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
     meta = {"cluster": name, "probability_min": cluster.probability_min}
     write_ecsv(_candidate_table(rows, meta), out_table)
     write_lens_maps(models, cluster.z_sources, MAP_HALF_WIDTH_ARCSEC, out_maps)
-    write_regions(region_text(models, curves, table), out_regions)
-    _write_json(numbers, Path(out_numbers))
+    write_text(region_text(models, curves, table), out_regions)
+    write_json(_null_for_nan(numbers), out_numbers, allow_nan=False)

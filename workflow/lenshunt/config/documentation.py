@@ -12,7 +12,7 @@ from lenshunt.config.dataset_section import DatasetSection
 from lenshunt.config.datasets import SECTIONS
 from lenshunt.config.models import MODEL_FOLDER, ModelConfig
 from lenshunt.config.root import Config
-from lenshunt.core import ROOT
+from lenshunt.core import ROOT, write_json, write_text
 from lenshunt.records import metadata
 
 INTRODUCTION = """# Configuration
@@ -213,8 +213,7 @@ def write_documentation(folder: Path | str) -> list[Path]:
     written = []
     for name, schema in schemas().items():
         path = root / "schemas" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(schema, indent=2) + "\n")
+        write_json(schema, path, indent=2)
         written.append(path)
-    (root / "README.md").write_text(readme())
+    write_text(readme(), root / "README.md")
     return [*written, root / "README.md"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lenshunt.core.digests import file_sha256
-from lenshunt.core.whole_file import whole_file
+from lenshunt.core.whole_file import whole_file, write_rows
 
 #: Stands in place of the sha256 of a file that is there and cannot be read.
 UNHASHED = "unreadable"
@@ -32,11 +32,9 @@ class Manifest:
 
     def write(self, path: Path | str) -> None:
         """Write as CSV with columns path, size_bytes, sha256; it appears whole or not at all."""
-        with whole_file(path) as partial, open(partial, "w", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(["path", "size_bytes", "sha256"])
-            for name in sorted(self.sha256):
-                writer.writerow([name, self.size_bytes[name], self.sha256[name]])
+        names = sorted(self.sha256)
+        rows = ([name, self.size_bytes[name], self.sha256[name]] for name in names)
+        write_rows(["path", "size_bytes", "sha256"], rows, path)
 
 
 def read_manifest(path: Path | str) -> Manifest:
@@ -70,10 +68,8 @@ def raw_manifest(paths: Iterable[Path | str], cache_file: Path | str) -> Manifes
             unreadable.add(name)
             known.pop(name, None)
     if stale:
-        cache_path.parent.mkdir(parents=True, exist_ok=True)
-        partial = cache_path.with_name(f"{cache_path.name}.{os.getpid()}")
-        partial.write_text(json.dumps(known))
-        partial.replace(cache_path)
+        with whole_file(cache_path, shared=True) as partial:
+            partial.write_text(json.dumps(known))
     return Manifest(
         {name: UNHASHED if name in unreadable else known[name][2] for name in names},
         {name: times[name][0] for name in names},

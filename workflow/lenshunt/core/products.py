@@ -1,6 +1,5 @@
 """results/provenance: the data manifest, the resolved configuration, package versions."""
 
-import csv
 import importlib.metadata
 import platform
 import re
@@ -14,7 +13,7 @@ import yaml
 from lenshunt.core.digests import pipeline_commit
 from lenshunt.core.manifest import read_manifest
 from lenshunt.core.paths import ROOT
-from lenshunt.core.whole_file import whole_file
+from lenshunt.core.whole_file import write_rows, write_text
 
 
 def package_versions() -> dict[str, str]:
@@ -51,17 +50,12 @@ def write_provenance(
     out_config : YAML with the configuration, its defaults filled in, and the model files
     out_versions : CSV with columns package, version
     """
-    with whole_file(out_manifest) as partial, open(partial, "w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["dataset", "path", "size_bytes", "sha256"])
-        for dataset, path in manifests.items():
-            manifest = read_manifest(path)
-            for name in sorted(manifest.sha256):
-                writer.writerow([dataset, name, manifest.size_bytes[name], manifest.sha256[name]])
+    rows: list[tuple[str, str, int, str]] = []
+    for dataset, path in manifests.items():
+        manifest = read_manifest(path)
+        names = sorted(manifest.sha256)
+        rows += [(dataset, n, manifest.size_bytes[n], manifest.sha256[n]) for n in names]
+    write_rows(["dataset", "path", "size_bytes", "sha256"], rows, out_manifest)
     resolved = {"config": dict(config), "models": dict(models)}
-    with whole_file(out_config) as partial:
-        partial.write_text(yaml.safe_dump(resolved, sort_keys=False))
-    with whole_file(out_versions) as partial, open(partial, "w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["package", "version"])
-        writer.writerows(package_versions().items())
+    write_text(yaml.safe_dump(resolved, sort_keys=False), out_config)
+    write_rows(["package", "version"], package_versions().items(), out_versions)

@@ -11,16 +11,16 @@ import shutil
 import socket
 from pathlib import Path
 
+from lenshunt.core.whole_file import whole_file
+
 _NOTE = ".snakemake/lenshunt/run.json"
 
 
 def note_run(folder: Path | str, jobs_are_local: bool) -> None:
     """Note that a run starts in `folder`, on this machine, with its jobs here or elsewhere."""
-    path = Path(folder) / _NOTE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps({"host": socket.gethostname(), "local": jobs_are_local}) + "\n")
-    fresh.replace(path)
+    with whole_file(Path(folder) / _NOTE, shared=True) as partial:
+        note = {"host": socket.gethostname(), "local": jobs_are_local}
+        partial.write_text(json.dumps(note) + "\n")
 
 
 def remove_stale_lock(folder: Path | str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lenshunt.core import whole_file
+from lenshunt.core import write_parquet
 from lenshunt.dataset.folds import FOLD_COLUMNS, RANK, strictest
 from lenshunt.dataset.known_lenses import TYPES, nearest_known_lens
 from lenshunt.dataset.matching import same_object
@@ -64,8 +64,7 @@ def write_exclusions(
         found = pd.concat([found, _unmatched(matched)], ignore_index=True)
     found = found.drop_duplicates(["dataset", "sample_id"])[list(EXCLUSION_COLUMNS)]
     found = found.sort_values(["dataset", "sample_id"], ignore_index=True).astype("str")
-    with whole_file(out) as partial:
-        found.to_parquet(partial, index=False)
+    write_parquet(found, out)
 
 
 def split_tables(

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from lenshunt.config import Calipers, MatchNegatives
-from lenshunt.core import whole_file
+from lenshunt.core import write_csv, write_parquet
 from lenshunt.core.robust import mad_sigma
 from lenshunt.dataset.exclusions import excluded_rows
 from lenshunt.dataset.factors import MAGNITUDE_BANDS, magnitude, redshift
@@ -73,13 +73,10 @@ def match_negatives(
     partner = systems.reindex(systems["match"])
     systems["host_dataset"] = partner["dataset"].fillna("").to_numpy()
     systems["host_system"] = partner["system_id"].fillna("").to_numpy()
-    with whole_file(table) as partial:
-        quality = match_quality(systems, COVARIATES)
-        quality.to_csv(partial, index=False, float_format="%.5f")
+    write_csv(match_quality(systems, COVARIATES), table, "%.5f")
     keys = ["dataset", "system_id", "role"]
     rows = members[["sample_id", *keys]].merge(systems, on=keys, validate="many_to_one")
-    with whole_file(out) as partial:
-        rows[list(MATCH_COLUMNS)].to_parquet(partial, index=False)
+    write_parquet(rows[list(MATCH_COLUMNS)], out)
 
 
 def _members(

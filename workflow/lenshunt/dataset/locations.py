@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fsspec
 
-from lenshunt.core import file_sha256
+from lenshunt.core import file_sha256, whole_file
 
 
 def is_remote(location: str) -> bool:
@@ -39,17 +39,13 @@ def cached_copy(location: str, sha256: str, cache_dir: str) -> str:
     target = Path(cache_dir) / f"{sha256}.tar"
     if target.exists():
         return str(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
+    # Every process of a loader may want the same shard at the same time.
+    with whole_file(target, shared=True) as partial:
         with fsspec.open(location, "rb") as source, open(partial, "wb") as sink:
             shutil.copyfileobj(source, sink, 1 << 22)
         found = file_sha256(partial)
         if found != sha256:
             raise ValueError(corrupt(location, f"sha256 {found}, the index says {sha256}"))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
     return str(target)
 
 

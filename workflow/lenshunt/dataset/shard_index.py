@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lenshunt.core import whole_file
+from lenshunt.core import write_json
 from lenshunt.dataset.exclusions import excluded_rows, read_exclusions
 from lenshunt.dataset.folds import with_fold
 from lenshunt.dataset.locations import beside, corrupt, read_bytes
 from lenshunt.dataset.splits import SPLITS
-from lenshunt.records import COLUMNS, SCHEMA_VERSION, validate_table
+from lenshunt.records import COLUMNS, SCHEMA_VERSION, refuse_repeated_samples, validate_table
 
 #: Columns of the sample table beside the metadata: where each sample lies.
 PLACE_COLUMNS = ("split", "shard", "image_offset", "variance_offset", "segments_offset")
@@ -65,8 +65,7 @@ class ShardIndex:
                 for reason in reasons
             },
         }
-        with whole_file(path) as partial:
-            partial.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(content, path)
 
 
 def read_index(location: str) -> ShardIndex:
@@ -173,12 +172,8 @@ def read_samples(
         listed = "; ".join(f"{name}: {shape}" for name, shape in shapes.items())
         raise ValueError(f"images of one loader need one shape [band, y, x], found {listed}")
     table = pd.concat(tables, ignore_index=True)
-    twice = table["sample_id"].duplicated()
-    if twice.any():
-        raise ValueError(
-            f"sample {table.loc[twice, 'sample_id'].iloc[0]} occurs twice in "
-            f"{', '.join(map(str, indexes))}; name every data set once"
-        )
+    where = ", ".join(map(str, indexes))
+    refuse_repeated_samples(table["sample_id"], where, "name every data set once")
     table = with_fold(table, fold)
     wanted = table["split"].isin(list(splits))
     if exclusions is not None:

@@ -2,15 +2,17 @@
 
 import hashlib
 import tarfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
 
+from lenshunt.core import whole_file
 from lenshunt.dataset.shard_index import Shard
 from lenshunt.records import Metadata
 
@@ -18,10 +20,11 @@ BLOCK = tarfile.BLOCKSIZE
 
 
 class SplitWriter:
-    """Writes the shards SPLIT-000000.tar, SPLIT-000001.tar, ... of one split.
+    """Writes the shards SPLIT-000000.tar, SPLIT-000001.tar, ... of one split, as a context.
 
     Tar members have no times, owners or modes that could differ between runs: equal samples in
-    equal order give equal bytes. A shard gets its name only when it is whole.
+    equal order give equal bytes. A shard gets its name only when it is whole: the last one when
+    the block ends; after an error it is removed.
     """
 
     def __init__(self, folder: Path, split: str, samples_max: int, bytes_max: float) -> None:
@@ -34,10 +37,6 @@ class SplitWriter:
     @property
     def _name(self) -> str:
         return f"{self._split}-{len(self.shards):06d}.tar"
-
-    @property
-    def _partial(self) -> Path:
-        return self._folder / f"{self._name}.partial"
 
     def _put(self, data: bytes | memoryview) -> None:
         assert self._stream is not None
@@ -64,7 +63,10 @@ class SplitWriter:
     ) -> dict[str, object]:
         """Append one sample; returns its PLACE_COLUMNS (segments_offset -1 without segments)."""
         if self._stream is None:
-            self._stream = self._partial.open("wb")
+            with ExitStack() as opened:
+                partial = opened.enter_context(whole_file(self._folder / self._name))
+                self._stream = opened.enter_context(partial.open("wb"))
+                self._opened = opened.pop_all()
             self._digest, self._bytes, self._count = hashlib.sha256(), 0, 0
         # A running number, since dots in a sample_id would end the key in WebDataset.
         key = f"{self._written:09d}"
@@ -82,31 +84,37 @@ class SplitWriter:
         self._count += 1
         self._written += 1
         if self._count >= self._samples_max or self._bytes >= self._bytes_max:
-            self.finish_shard()
+            self._finish_shard()
         return place
 
-    def finish_shard(self) -> None:
-        """Close the shard that is being written, if there is one, and give it its name."""
-        if self._stream is None:
-            return
-        # Two empty blocks end an archive; tar pads it to whole records.
-        self._put(bytes(2 * BLOCK))
-        self._put(bytes(-self._bytes % tarfile.RECORDSIZE))
-        self._stream.close()
+    def _finish_shard(self) -> None:
+        """Close the shard that is being written and give it its name."""
+        with self._opened:
+            # Two empty blocks end an archive; tar pads it to whole records.
+            self._put(bytes(2 * BLOCK))
+            self._put(bytes(-self._bytes % tarfile.RECORDSIZE))
         self._stream = None
-        self._partial.replace(self._folder / self._name)
         self.shards.append(
             Shard(self._name, self._split, self._count, self._bytes, self._digest.hexdigest())
         )
 
-    def abandon(self) -> None:
-        """Remove the shard that is being written."""
-        if self._stream is not None:
+    def __enter__(self) -> "SplitWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._stream is None:
+            return
+        if kind is None:
+            self._finish_shard()
+        else:
             # On a full disk closing fails as writing did; that first error is already on its way.
             with suppress(OSError):
-                self._stream.close()
-            self._stream = None
-            self._partial.unlink(missing_ok=True)
+                self._opened.__exit__(kind, error, trace)
 
 
 def tar_header(name: str, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from lenshunt.dataset.shard_index import ShardIndex
 from lenshunt.dataset.shard_tar import SplitWriter
 from lenshunt.dataset.splits import SPLITS
 from lenshunt.images import read_cutouts
-from lenshunt.records import TableWriter, count_rows, metadata_batches
+from lenshunt.records import TableWriter, count_rows, metadata_batches, refuse_repeated_samples
 from lenshunt.records.metadata import records_from_table
 
 #: (tiff, metadata) -> batches of image [n, 5, y, x], variance [n, 5, y, x], metadata rows
@@ -71,7 +72,7 @@ def write_shards(
     left_out: list[dict[str, str]] = []
     shape: tuple[int, ...] = ()
     try:
-        with TableWriter(root / TABLE_NAME, TABLE_EXTRA) as table:
+        with TableWriter(root / TABLE_NAME, TABLE_EXTRA) as table, ExitStack() as opened:
             for chunk, image, variance, rows in _batches(cutouts, read):
                 shape = _same_shape(shape, image.shape[1:], rows["sample_id"].iloc[0])
                 kept, reasons = _sorted_out(rows, quality_threshold, drop_unmatched)
@@ -90,13 +91,11 @@ def write_shards(
                     strict=True,
                 ):
                     if split not in writers:
-                        writers[split] = SplitWriter(
-                            root, split, samples_per_shard, bytes_per_shard
+                        writers[split] = opened.enter_context(
+                            SplitWriter(root, split, samples_per_shard, bytes_per_shard)
                         )
                     places.append(writers[split].add(pixels, spread, record, arcs))
                 table.write(rows.assign(**_as_columns(places)))
-            for writer in writers.values():
-                writer.finish_shard()
         shards = tuple(s for split in SPLITS if split in writers for s in writers[split].shards)
         ShardIndex(
             dataset=assigned.dataset,
@@ -113,9 +112,6 @@ def write_shards(
         raise OSError(
             error.errno, f"{folder}: shards could not be written: {error.strerror or error}"
         ) from error
-    finally:
-        for writer in writers.values():
-            writer.abandon()
     whole = {shard.name for writer in writers.values() for shard in writer.shards}
     for path in sorted(root.glob("*.tar*")):
         if path.name not in whole:
@@ -123,7 +119,7 @@ def write_shards(
 
 
 class Assigned:
-    """Split and folds of the samples of one data set; each sample is taken once."""
+    """Split and folds of the samples of one data set, each of which occurs once."""
 
     def __init__(self, cutouts: Sequence[tuple[str, str]], splits: str) -> None:
         """Raises ValueError for cutouts and splits of different samples, or of two data sets."""
@@ -131,20 +127,21 @@ class Assigned:
         table = pd.read_parquet(splits, columns=["sample_id", *columns])
         table["split"] = table["split"].astype("category")
         self._index, self._table = pd.Index(table["sample_id"]), table[columns]
-        self._taken = np.zeros(len(table), bool)
-        seen, names = np.zeros(len(table), bool), set[str]()
+        times, names = np.zeros(len(table), int), set[str]()
         for _, metadata in cutouts:
             for rows in metadata_batches(metadata, ["sample_id", "dataset"]):
                 at = self._index.get_indexer(rows["sample_id"])
                 if (at < 0).any():
                     sample = rows["sample_id"][at < 0].iloc[0]
                     raise ValueError(f"{splits}: no split for sample {sample} of {metadata}")
-                seen[at] = True
+                times[at] += 1
                 names.update(rows["dataset"].unique())
-        if not seen.all():
+        where = ", ".join(metadata for _, metadata in cutouts)
+        refuse_repeated_samples(pd.Series(self._index.repeat(times)), where)
+        if (unseen := times == 0).any():
             raise ValueError(
-                f"{splits}: sample {self._index[~seen][0]} has a split but no cutout "
-                f"({(~seen).sum()} such samples); make cutouts and splits again"
+                f"{splits}: sample {self._index[unseen][0]} has a split but no cutout "
+                f"({unseen.sum()} such samples); make cutouts and splits again"
             )
         if len(names) > 1:
             raise ValueError(f"shards hold one data set, found {', '.join(sorted(names))}")
@@ -153,10 +150,6 @@ class Assigned:
     def take(self, sample_id: pd.Series) -> pd.DataFrame:
         """Columns split and FOLD_COLUMNS of these samples [n]."""
         at = self._index.get_indexer(pd.Index(sample_id))
-        twice = self._taken[at] | pd.Series(at).duplicated().to_numpy()
-        if twice.any():
-            raise ValueError(f"sample {sample_id[twice].iloc[0]} occurs twice")
-        self._taken[at] = True
         return self._table.iloc[at].astype({"split": "str"})
 
 

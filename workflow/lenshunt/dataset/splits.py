@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import SplitConfig
-from lenshunt.core import whole_file
+from lenshunt.core import write_parquet
 from lenshunt.dataset.factors import FACTOR_COLUMNS, FACTORS, factor_table
 from lenshunt.dataset.folds import FOLD_COLUMNS, NO_FOLD, fold_columns, fold_fractions
 from lenshunt.dataset.matching import same_object
-from lenshunt.records import read_metadata
+from lenshunt.records import read_metadata, refuse_repeated_samples
 
 #: Splits in the order in which a stratum is cut; a data set to be searched has only `search`.
 LEARNING_SPLITS = ("train", "val_select", "val_calibrate", "test")
@@ -91,8 +91,7 @@ def make_splits(
     table = table.assign(
         **{name: groups[name].to_numpy()[number] for name in ("stratum", "split", *FOLD_COLUMNS)}
     ).astype(dict.fromkeys(FOLD_COLUMNS, "int16"))
-    with whole_file(out) as partial:
-        table[list(SPLIT_COLUMNS)].to_parquet(partial, index=False)
+    write_parquet(table[list(SPLIT_COLUMNS)], out)
 
 
 def _warn_of_one_position(table: pd.DataFrame, number: np.ndarray, radius_arcsec: float) -> None:
@@ -116,12 +115,7 @@ def read_chunks(metadata: Sequence[str], more: Sequence[str] = ()) -> pd.DataFra
         raise ValueError(f"splits are made per data set, found {', '.join(sorted(names))}")
     if table.empty:
         raise ValueError(f"{', '.join(map(str, metadata))}: no samples to split")
-    twice = table["sample_id"].duplicated()
-    if twice.any():
-        raise ValueError(
-            f"{', '.join(map(str, metadata))}: sample {table.loc[twice, 'sample_id'].iloc[0]} "
-            "occurs twice; sample_id must be unique in a data set"
-        )
+    refuse_repeated_samples(table["sample_id"], ", ".join(map(str, metadata)))
     return table
 
 

@@ -31,7 +31,7 @@ from lenshunt.evaluation.prevalence import (
 )
 from lenshunt.evaluation.published import published_scores
 from lenshunt.evaluation.ranking import CANDIDATE_COLUMNS, rank_candidates
-from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate, latex_table
+from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate
 from lenshunt.evaluation.strata import POOLED, sets_apart, test_sets
 from lenshunt.evaluation.study import study_table
 
@@ -61,7 +61,6 @@ __all__ = [
     "fuse",
     "fusion_methods",
     "labelled_rows",
-    "latex_table",
     "prevalence_shift",
     "published_scores",
     "purity_table",

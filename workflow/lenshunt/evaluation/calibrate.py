@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from lenshunt.core import write_json, write_parquet
 from lenshunt.evaluation.bologna import one_class_reason
 from lenshunt.evaluation.calibration import (
     Method,
@@ -18,8 +19,6 @@ from lenshunt.evaluation.calibration import (
 from lenshunt.evaluation.predictions import (
     labelled_rows,
     read_predictions,
-    write_parquet,
-    write_text,
 )
 from lenshunt.evaluation.prevalence import at_own_fraction
 from lenshunt.evaluation.strata import sets_apart, test_sets
@@ -38,7 +37,7 @@ def calibrate(*, predictions: str, out: str, parameters: str, method: Method = "
     table = read_predictions(predictions)
     table, fitted = calibrated_table(table, predictions, method)
     write_parquet(table, out)
-    write_text(json.dumps(fitted, indent=1) + "\n", parameters)
+    write_json(fitted, parameters)
 
 
 def apply_calibration(*, predictions: str, parameters: str, out: str) -> None:

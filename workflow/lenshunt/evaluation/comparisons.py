@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import FUSED_LABEL
+from lenshunt.core import latex_table, tex_text, write_csv, write_text
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, lenses_found
 from lenshunt.evaluation.bologna import FEW, one_class_reason
 from lenshunt.evaluation.bootstrap import QUANTITIES, Run, paired_bootstrap, system_counts
@@ -19,8 +20,7 @@ from lenshunt.evaluation.differences import (
     resolved_rate,
     seeds_and_samples,
 )
-from lenshunt.evaluation.predictions import write_text
-from lenshunt.evaluation.report import part_seed, tex_text
+from lenshunt.evaluation.report import part_seed
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
 
 #: Columns of the table: one row per comparison, test set and quantity.
@@ -100,7 +100,7 @@ def compare(
         for name, test in tests.items()
     ]
     table = pd.concat(parts, ignore_index=True)[list(COMPARISON_COLUMNS)]
-    write_text(table.to_csv(index=False, float_format="%.10g"), out_csv)
+    write_csv(table, out_csv, "%.10g")
     write_text(comparisons_latex(table), out_tex)
 
 
@@ -224,22 +224,17 @@ def _measured(test: ScoredTest, runs: set[Run], bootstraps: int, seed: int) -> _
 
 
 def comparisons_latex(table: pd.DataFrame) -> str:
-    """LaTeX (booktabs) table: one line per test set, comparison and quantity; verdicts last."""
-    lines = [
-        r"\begin{tabular}{lllrrrl}",
-        r"\toprule",
-        r"Test set & Comparison & Quantity & Model & Against & Difference & Verdict \\",
-        r"\midrule",
-    ]
+    """LaTeX table: one line per test set, comparison and quantity; verdicts last."""
+    header = ["Test set", "Comparison", "Quantity", "Model", "Against", "Difference", "Verdict"]
+    lines = []
     for _, row in table[table["verdict"] != UNDEFINED].iterrows():
         quantity = LATEX_QUANTITIES[str(row["quantity"])]
         if row["quantity"] == "tpr" and not np.isnan(row["fpr"]):
             quantity = rf"TPR$_{{\rm FPR\leq{row['fpr']:g}}}$"
         values = ["--" if np.isnan(row[c]) else f"{row[c]:.4f}" for c in VALUES]
         names = [tex_text(row["dataset"]), tex_text(row["comparison"]), quantity]
-        cells = [*names, *values, _latex_difference(row), str(row["verdict"])]
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        lines.append([*names, *values, _latex_difference(row), str(row["verdict"])])
+    return latex_table("lllrrrl", header, lines)
 
 
 def _latex_difference(row: pd.Series) -> str:

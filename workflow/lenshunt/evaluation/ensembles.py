@@ -1,6 +1,5 @@
 """Fuse the calibrated scores of several models in three ways, and choose one on validation."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,12 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from lenshunt.core import write_json, write_parquet
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, partial_auc
 from lenshunt.evaluation.calibrate import calibrated_table, read_parameters
 from lenshunt.evaluation.calibration import apply_parameters
 from lenshunt.evaluation.combination import FITS, Combination, cross_fitted, why_not_fitted
 from lenshunt.evaluation.members import member_logits, read_members
-from lenshunt.evaluation.predictions import labelled_rows, write_parquet, write_text
+from lenshunt.evaluation.predictions import labelled_rows
 
 Fusion = Literal["auto", "mean", "bayes", "stacking"]
 #: Model name and seed of fused predictions; one method's rows are called ensemble:METHOD.
@@ -63,7 +63,7 @@ def fuse(
         seed=FUSED_SEED,
     )
     write_parquet(table, out)
-    write_text(json.dumps(numbers, indent=1) + "\n", parameters)
+    write_json(numbers, parameters)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lenshunt.records import COLUMNS, is_trainable_source
+from lenshunt.records import COLUMNS, is_trainable_source, refuse_repeated_samples
 
 #: Columns that every table of predictions has.
 PREDICTION_COLUMNS: tuple[str, ...] = (*COLUMNS, "split", "excluded", "logit", "model", "seed")
@@ -54,31 +54,11 @@ def read_predictions(path: Path | str, extra: tuple[str, ...] = ()) -> pd.DataFr
     missing = [name for name in (*PREDICTION_COLUMNS, *extra) if name not in table]
     if missing:
         raise ValueError(f"{path}: no columns {', '.join(missing)}; is this a predictions table?")
-    twice = table["sample_id"].duplicated()
-    if twice.any():
-        raise ValueError(f"{path}: sample {table.loc[twice, 'sample_id'].iloc[0]} occurs twice")
+    refuse_repeated_samples(table["sample_id"], str(path), "make the predictions again")
     for name in ("logit", *(n for n in extra if n.startswith("logit_cal"))):
         values = table[name].to_numpy(float)
         check_finite(values, table["sample_id"].to_numpy(), name, str(path))
     return table
-
-
-def write_parquet(table: pd.DataFrame, path: Path | str) -> None:
-    """Write `table` so that no half-written file ever bears the name `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
-
-
-def write_text(text: str, path: Path | str) -> None:
-    """Write `text` so that no half-written file ever bears the name `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def labelled_rows(table: pd.DataFrame, split: str, where: str) -> pd.DataFrame:

@@ -1,15 +1,14 @@
 """The list of candidates of a search: ranked, at the survey's prevalence, with units."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from astropy import units as u
 from astropy.table import MaskedColumn, Table
 from scipy.special import expit
 
+from lenshunt.core import write_ecsv, write_parquet
 from lenshunt.evaluation.calibrate import read_parameters
-from lenshunt.evaluation.predictions import read_predictions, write_parquet
+from lenshunt.evaluation.predictions import read_predictions
 from lenshunt.evaluation.prevalence import prevalence_shift
 from lenshunt.records import SLOTS
 
@@ -65,11 +64,7 @@ def rank_candidates(
     write_parquet(candidates, out_parquet)
     ecsv = ecsv_table(candidates)
     ecsv.meta = {"prevalence": prevalence, "prior": prior, "n_scanned": len(candidates)}
-    path = Path(out_ecsv)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    ecsv.write(partial, format="ascii.ecsv", overwrite=True)
-    partial.replace(path)
+    write_ecsv(ecsv, out_ecsv)
 
 
 def ecsv_table(candidates: pd.DataFrame) -> Table:

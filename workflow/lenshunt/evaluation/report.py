@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from lenshunt.core import latex_interval, latex_table, tex_text, write_csv, write_text
 from lenshunt.evaluation.bologna import METRICS, bologna_metrics, fnr_metrics
 from lenshunt.evaluation.ensembles import chosen_method, fusion_methods
-from lenshunt.evaluation.predictions import labelled_rows, read_predictions, write_text
+from lenshunt.evaluation.predictions import labelled_rows, read_predictions
 from lenshunt.evaluation.strata import strata, test_sets
 
 #: Columns of the long table.
@@ -74,8 +75,8 @@ def evaluate(
                 parts.append(part.assign(**identity))
     metrics = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     metrics = metrics.reindex(columns=list(METRIC_COLUMNS))
-    write_text(metrics.to_csv(index=False, float_format="%.10g"), out_csv)
-    write_text(latex_table(metrics), out_tex)
+    write_csv(metrics, out_csv, "%.10g")
+    write_text(metrics_latex(metrics), out_tex)
 
 
 def _method_metrics(
@@ -163,24 +164,18 @@ def part_seed(seed: int, *names: str) -> int:
     return zlib.crc32("\0".join((str(seed), *names)).encode())
 
 
-def latex_table(metrics: pd.DataFrame) -> str:
-    """LaTeX (booktabs) table of the stratum `all`: one line per model and data set."""
-    lines = [
-        r"\begin{tabular}{ll" + "r" * (len(LATEX_METRICS) + 1) + "}",
-        r"\toprule",
-        "Model & Data set & "
-        + r"$N_{\rm lens}$ / $N_{\rm nonlens}$ & "
-        + " & ".join(LATEX_METRICS.values())
-        + r" \\",
-        r"\midrule",
-    ]
+def metrics_latex(metrics: pd.DataFrame) -> str:
+    """LaTeX table of the stratum `all`: one line per model and data set."""
+    numbers = r"$N_{\rm lens}$ / $N_{\rm nonlens}$"
+    header = ["Model", "Data set", numbers, *LATEX_METRICS.values()]
+    lines = []
     whole = metrics[metrics["stratum"] == "all"]
     for (label, dataset), rows in whole.groupby(["label", "dataset"], sort=False):
         by_name = rows.set_index("metric")
         counts = f"{int(rows['n_lens'].iloc[0])} / {int(rows['n_nonlens'].iloc[0])}"
         cells = [_latex_cell(by_name.loc[[name]].iloc[0]) for name in LATEX_METRICS]
-        lines.append(" & ".join([tex_text(label), tex_text(dataset), counts, *cells]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        lines.append([tex_text(label), tex_text(dataset), counts, *cells])
+    return latex_table("ll" + "r" * (len(header) - 2), header, lines)
 
 
 def _latex_cell(row: pd.Series) -> str:
@@ -188,18 +183,3 @@ def _latex_cell(row: pd.Series) -> str:
     if np.isnan(row["value"]):
         return str(row["note"]).split(":")[0]
     return latex_interval(row["value"], row["low"], row["high"])
-
-
-def latex_interval(value: float, low: float, high: float) -> str:
-    """A value with its interval, if it has one; two dashes where there is no value."""
-    if np.isnan(value):
-        return "--"
-    if np.isnan(low):
-        return f"${value:.3f}$"
-    up, down = max(0.0, high - value), max(0.0, value - low)
-    return f"${value:.3f}^{{+{up:.3f}}}_{{-{down:.3f}}}$"
-
-
-def tex_text(text: object) -> str:
-    """Text with LaTeX's own characters escaped."""
-    return "".join("\\" + c if c in "_%&#$" else c for c in str(text))

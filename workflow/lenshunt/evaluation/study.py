@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from lenshunt.config import FUSED_LABEL
+from lenshunt.core import latex_interval, latex_table, tex_text, write_csv, write_text
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, partial_auc
 from lenshunt.evaluation.bologna import FEW
 from lenshunt.evaluation.bootstrap import (
@@ -29,9 +30,8 @@ from lenshunt.evaluation.calibration import (
 from lenshunt.evaluation.differences import resolved_rate
 from lenshunt.evaluation.ensembles import FUSED
 from lenshunt.evaluation.intervals import percentile_interval
-from lenshunt.evaluation.predictions import write_text
 from lenshunt.evaluation.prevalence import at_own_fraction
-from lenshunt.evaluation.report import latex_interval, part_seed, tex_text
+from lenshunt.evaluation.report import part_seed
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
 from lenshunt.evaluation.strata import sets_apart
 
@@ -99,7 +99,7 @@ def study_table(
             rows += _rows(dataset, test, members, metrics, counts, bounds)
     numbers = [f"{name}{end}" for name in NUMBERS for end in ("", *BESIDE)]
     table = pd.DataFrame(rows, columns=[*IDENTITY, *numbers])
-    write_text(table.to_csv(index=False, float_format="%.10g"), out_csv)
+    write_csv(table, out_csv, "%.10g")
     write_text(study_latex(table), out_tex)
 
 
@@ -274,28 +274,24 @@ def resampled_errors(
 
 
 def study_latex(table: pd.DataFrame) -> str:
-    """LaTeX (booktabs) table: per model a line of means with 95 % intervals over test systems.
+    """LaTeX table: per model a line of means with 95 % intervals over test systems.
 
     Where there are several seeds, a second line with the smallest and the largest of them.
     """
     names = ["Test set", "Model", "Seeds", r"$N_{\rm lens}$", r"$N_{\rm nonlens}$"]
-    lines = [
-        r"\begin{tabular}{ll" + "r" * (len(IDENTITY) - 2 + len(NUMBERS)) + "}",
-        r"\toprule",
-        " & ".join([*names, "Parameters", *NUMBERS.values()]) + r" \\",
-        r"\midrule",
-    ]
+    header = [*names, "Parameters", *NUMBERS.values()]
+    lines = []
     for _, row in table.iterrows():
         counts = [str(row[name]) for name in IDENTITY[2:5]]
         size = f"{row['parameters'] / 1e6:.2f}\\,M"
         cells = [latex_interval(*(row[f"{n}{end}"] for end in ("", *BESIDE[:2]))) for n in NUMBERS]
         named = [tex_text(row["dataset"]), tex_text(row["model"])]
-        lines.append(" & ".join([*named, *counts, size, *cells]) + r" \\")
+        lines.append([*named, *counts, size, *cells])
         if row["seeds"] > 1:
             ranges = [_seed_range(*(row[f"{n}{end}"] for end in BESIDE[2:])) for n in NUMBERS]
             empty = [""] * (len(IDENTITY) - 2)
-            lines.append(" & ".join(["", r"\quad seeds from, to", *empty, *ranges]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+            lines.append(["", r"\quad seeds from, to", *empty, *ranges])
+    return latex_table("ll" + "r" * (len(header) - 2), header, lines)
 
 
 def _seed_range(low: float, high: float) -> str:

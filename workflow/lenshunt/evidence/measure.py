@@ -1,7 +1,6 @@
 """Measure all kinds of evidence of one trained model, and write their numbers and curves."""
 
 import importlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +11,7 @@ import pandas as pd
 import torch
 
 from lenshunt.config import SegmentsConfig
-from lenshunt.core import whole_file
+from lenshunt.core import write_csv, write_json
 from lenshunt.evidence.common import CURVE_COLUMNS, Evidence, Panel, load_trained
 from lenshunt.evidence.kinds import KINDS, kinds_of, rests_on
 from lenshunt.evidence.sample import PER_CLASS, draw_sample
@@ -88,11 +87,9 @@ def measure_file(
         "seed_of_sample": seed,
         "kinds": told,
     }
-    with whole_file(out_curves) as partial:
-        curves = pd.concat(tables, ignore_index=True)[["kind", *CURVE_COLUMNS]]
-        curves.to_csv(partial, index=False, float_format="%.7g")
-    with whole_file(out_numbers) as partial:
-        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    curves = pd.concat(tables, ignore_index=True)[["kind", *CURVE_COLUMNS]]
+    write_csv(curves, out_curves, "%.7g")
+    write_json(content, out_numbers, allow_nan=False)
 
 
 def checked_curves(curves: pd.DataFrame, panels: dict[str, Panel], kind: str) -> pd.DataFrame:

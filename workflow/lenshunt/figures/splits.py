@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenshunt.config import SplitConfig
-from lenshunt.core import whole_file
+from lenshunt.core import write_csv
 from lenshunt.dataset import FACTORS, LEARNING_SPLITS, balance_table
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
 
@@ -53,12 +53,11 @@ def draw_split_balance(
 
 
 def _write_table(balances: Mapping[str, pd.DataFrame], path: Path) -> None:
-    """All balance tables in one CSV, written atomically."""
+    """All balance tables in one CSV."""
     parts = [balance.assign(dataset=name) for name, balance in balances.items()]
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["dataset"])
     columns = ["dataset", *(name for name in whole.columns if name != "dataset")]
-    with whole_file(path) as partial:
-        whole[columns].to_csv(partial, index=False, float_format="%.5f")
+    write_csv(whole[columns], path, "%.5f")
 
 
 def _figure(balances: Mapping[str, pd.DataFrame]) -> Figure:

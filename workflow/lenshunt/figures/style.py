@@ -9,6 +9,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lenshunt.core import whole_files
+
 #: Okabe & Ito (2008) palette, distinguishable with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 COLUMN_INCHES = 3.5
@@ -42,10 +44,10 @@ def paper_style() -> Iterator[None]:
 def save(figure: Figure, pdf: Path | str) -> None:
     """Write `figure` as PDF and, beside it, as PNG of the same name."""
     path = Path(pdf)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # No creation date: the same figure is the same file.
-    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})
-    figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+    with whole_files(path.with_suffix(".png"), path.with_suffix(".pdf")) as (pixels, page):
+        # No creation date: the same figure is the same file.
+        figure.savefig(page, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(pixels, format="png", metadata={"Software": None})
 
 
 def undefined(axis: Axes, reason: str) -> None:

@@ -1,7 +1,6 @@
 """Matching kernels of a data set: one per distinct PSF and pixel scale, with its quality check."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lenshunt.config import Grid
+from lenshunt.core import whole_files
 from lenshunt.images.matching import (
     PEAK_GAIN_MAX,
     Match,
@@ -215,29 +215,23 @@ def make_kernels(*, chunks: list[tuple[str, str]], grid: Grid, out: str, table: 
     """
     psfs, uses = _distinct_psfs(chunks)
     results: dict[str, KernelResult] = {}
-    partial = Path(out).with_name(Path(out).name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(partial, "w", libver="latest") as file:
-        on_grid = target_psf(grid)
-        radii_px = RESIDUAL_RADII * grid.psf_fwhm_arcsec / grid.pixel_scale_arcsec
-        file["radii"] = RESIDUAL_RADII
-        file["target_psf"] = on_grid
-        file["target_growth"] = growth_curve(on_grid, radii_px)
-        file.attrs["target_fwhm_arcsec"] = grid.psf_fwhm_arcsec
-        file.attrs["residual_max"] = grid.psf_residual_max
-        for key in tqdm(sorted(psfs), desc="PSF kernels", unit="PSF", disable=None):
-            result = kernel_for(psfs[key], float(key.split("@")[1]), grid)
-            results[key] = result
-            _store(file.create_group(f"kernel/{key}"), result)
-    rows = _qa_table(uses, results, grid)
-    if grid.unmatched == "error" and not rows["matched"].all():
-        partial.unlink()
-        raise ValueError(_unmatched_message(chunks, rows[~rows["matched"]], grid))
-    partial_table = Path(table).with_name(Path(table).name + ".partial")
-    partial_table.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(partial_table, index=False)
-    partial_table.replace(table)
-    partial.replace(out)
+    with whole_files(table, out) as (partial_table, partial):
+        with h5py.File(partial, "w", libver="latest") as file:
+            on_grid = target_psf(grid)
+            radii_px = RESIDUAL_RADII * grid.psf_fwhm_arcsec / grid.pixel_scale_arcsec
+            file["radii"] = RESIDUAL_RADII
+            file["target_psf"] = on_grid
+            file["target_growth"] = growth_curve(on_grid, radii_px)
+            file.attrs["target_fwhm_arcsec"] = grid.psf_fwhm_arcsec
+            file.attrs["residual_max"] = grid.psf_residual_max
+            for key in tqdm(sorted(psfs), desc="PSF kernels", unit="PSF", disable=None):
+                result = kernel_for(psfs[key], float(key.split("@")[1]), grid)
+                results[key] = result
+                _store(file.create_group(f"kernel/{key}"), result)
+        rows = _qa_table(uses, results, grid)
+        if grid.unmatched == "error" and not rows["matched"].all():
+            raise ValueError(_unmatched_message(chunks, rows[~rows["matched"]], grid))
+        rows.to_csv(partial_table, index=False)
 
 
 def _store(group: h5py.Group, result: KernelResult) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from astropy.table import Table, vstack
 
+from lenshunt.core import write_ecsv
 from lenshunt.raw.reader import WHOLE_FILE
 from lenshunt.records import Rejected
 
@@ -20,15 +21,7 @@ def write_rejected(items: list[Rejected], n_objects: int, out: Path | str) -> No
         dtype=(str, "i8", str),
         meta={"n_objects": n_objects},
     )
-    _write(table, out)
-
-
-def _write(table: Table, out: Path | str) -> None:
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    table.write(partial, format="ascii.ecsv", overwrite=True)
-    partial.replace(path)
+    write_ecsv(table, out)
 
 
 def merge_rejected(
@@ -53,14 +46,14 @@ def merge_rejected(
     too_many = Path(out).with_name(f"{name}.too_many.ecsv")
     fault = _beyond_limit(merged, n_objects, fraction_max, files_of_many)
     if fault:
-        _write(merged, too_many)
+        write_ecsv(merged, too_many)
         raise ValueError(
             f"{name}: {fault}, more than datasets.{name}.rejected_fraction_max = "
             f"{fraction_max:g} allows. All are listed in {too_many}. {_examples(merged)} "
             "Repair or remove these files and run again, or raise the limit in the config"
         )
     too_many.unlink(missing_ok=True)
-    _write(merged, out)
+    write_ecsv(merged, out)
     if len(merged):
         # To the terminal too, where the output of the job goes to its log.
         for stream in {sys.stderr, sys.__stderr__ or sys.stderr}:

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lenshunt.config import Grid, SegmentsConfig
+from lenshunt.core import whole_file
 from lenshunt.images.segments import Segments, find_segments
 from lenshunt.images.tiff16 import read_cutouts
 from lenshunt.records import SLOTS, count_rows
@@ -35,18 +36,11 @@ def segment_chunk(
 
 def write_segments(path: Path | str, segments: Segments, sample_ids: list[str]) -> None:
     """Write segments [n, segment] of these n samples as HDF5; the file appears whole or not."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with h5py.File(partial, "w", libver="latest") as file:
-            file.attrs["format"] = FORMAT
-            file["sample_id"] = np.array([name.encode() for name in sample_ids], dtype=bytes)
-            for field in fields(Segments):
-                file[field.name] = getattr(segments, field.name)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, h5py.File(partial, "w", libver="latest") as file:
+        file.attrs["format"] = FORMAT
+        file["sample_id"] = np.array([name.encode() for name in sample_ids], dtype=bytes)
+        for field in fields(Segments):
+            file[field.name] = getattr(segments, field.name)
 
 
 def read_segments(path: Path | str) -> tuple[Segments, list[str]]:

@@ -12,6 +12,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from lenshunt.core import whole_file
 from lenshunt.records import SLOTS, metadata_batches, read_metadata
 
 #: Quantisation step of the image in units of each pixel's sigma; at most 0.05 is allowed.
@@ -130,7 +132,6 @@ class CutoutFile:
     def __init__(self, path: Path | str, band_flags: np.ndarray, size: int) -> None:
         """band_flags : bool [n, band]; a band that is absent takes no pages."""
         self.path, self._flags, self._size = Path(path), band_flags.astype(bool), size
-        self._partial = self.path.with_name(self.path.name + ".partial")
         counts = 2 * self._flags.sum(axis=1)
         self._first = np.concatenate([[0], np.cumsum(counts)]).astype(int)
         self._scale = np.zeros(self._first[-1])
@@ -138,22 +139,25 @@ class CutoutFile:
         self._wraps: dict[int, str] = {}
 
     def __enter__(self) -> "CutoutFile":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         # A chunk whose objects were all rejected still is a readable file: one empty page.
         shape = (max(int(self._first[-1]), 1), self._size, self._size)
-        pages = tifffile.memmap(
-            self._partial,
-            shape=shape,
-            dtype="<u2",
-            byteorder="<",
-            photometric="minisblack",
-            metadata=None,
-            description="{}",
-        )
-        self._offset = int(pages.offset)
-        del pages
-        # Written by seek, not through the map: mapped pages would count as memory in use.
-        self._file = open(self._partial, "r+b")
+        with ExitStack() as opened:
+            self._partial = opened.enter_context(whole_file(self.path))
+            pages = tifffile.memmap(
+                self._partial,
+                shape=shape,
+                dtype="<u2",
+                byteorder="<",
+                photometric="minisblack",
+                metadata=None,
+                description="{}",
+            )
+            self._offset = int(pages.offset)
+            del pages
+            opened.push(self._finish)
+            # Written by seek, not through the map: mapped pages would count as memory in use.
+            self._file = opened.enter_context(open(self._partial, "r+b"))
+            self._opened = opened.pop_all()
         return self
 
     def write(self, rows: np.ndarray, image: np.ndarray, variance: np.ndarray) -> None:
@@ -194,20 +198,18 @@ class CutoutFile:
             }
         )
 
+    def _finish(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Write the header into the closed file, unless there was an error."""
+        if kind is None:
+            tifffile.tiffcomment(self._partial, self._header())
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # On a full disk closing may fail as writing did; half a file must not stay either way.
-        try:
-            self._file.close()
-            if kind is None:
-                tifffile.tiffcomment(self._partial, self._header())
-                self._partial.replace(self.path)
-        finally:
-            self._partial.unlink(missing_ok=True)
+        self._opened.__exit__(kind, error, trace)
 
 
 def read_cutouts(

@@ -11,7 +11,7 @@ from pyarrow import parquet
 from tqdm import tqdm
 
 from lenshunt.config import InjectionDataset
-from lenshunt.core import whole_file
+from lenshunt.core import whole_file, write_parquet
 from lenshunt.injection.host_records import BEYOND, choose_hosts, cutouts_of, seed_of
 from lenshunt.injection.hosts import UnsuitableHostError, host_noise, survey_of
 from lenshunt.injection.population import draw_population
@@ -77,8 +77,7 @@ def plan_injection(
     sources = choose_sources(key, source_chunks, dataset.sources_max, seed) if source_chunks else []
     write_sources(sources, out_sources)
     _write_population(population, survey, out_population)
-    with whole_file(out_hosts) as partial:
-        chosen.to_parquet(partial, index=False)
+    write_parquet(chosen, out_hosts)
 
 
 def measured_survey(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from astropy.table import Table
 
-from lenshunt.core import whole_file
+from lenshunt.core import write_ecsv
 
 #: Beginning of the reason of hosts that lie near a known lens; the lens is named after it.
 KNOWN_LENS = "known lens"
@@ -29,5 +29,4 @@ def write_skipped(skipped: Sequence[tuple[str, str]], n_lenses: int, out: str) -
         dtype=(str, str),
         meta={"n_lenses": n_lenses, "n_skipped": counted([why for _, why in skipped])},
     )
-    with whole_file(out) as partial:
-        table.write(partial, format="ascii.ecsv", overwrite=True)
+    write_ecsv(table, out)

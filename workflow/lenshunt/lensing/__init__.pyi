@@ -59,4 +59,3 @@ from .simulator import render as render
 from .simulator import render_batch as render_batch
 from .tables import load_mass_model as load_mass_model
 from .tables import potentials_table as potentials_table
-from .tables import write_ecsv as write_ecsv

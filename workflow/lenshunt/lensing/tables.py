@@ -45,15 +45,6 @@ def potentials_table(model: MassModel) -> Table:
     return table
 
 
-def write_ecsv(table: Table, path: Path | str) -> None:
-    """Write `table` as ECSV under its final name only when it is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    table.write(partial, format="ascii.ecsv", overwrite=True)
-    partial.replace(path)
-
-
 def _read_ecsv(path: Path, columns: tuple[str, ...]) -> Table:
     table = Table.read(path, format="ascii.ecsv")
     missing = [name for name in columns if name not in table.colnames]

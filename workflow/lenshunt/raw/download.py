@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from lenshunt.core import RESOURCES, file_digest
+from lenshunt.core import RESOURCES, file_digest, write_json
 
 if TYPE_CHECKING:
     from lenshunt.raw.transfer import Patience
@@ -97,12 +97,11 @@ def fetch(source: Source, out: Path | str, patience: "Patience | None" = None) -
     if not expected:
         _record(recorded, source.url, found)
         print(f"{out}: no published checksum; recorded sha256 {found} (first download)")
+    # Not by `whole_file`, which would remove what a cut download can go on from.
     partial.replace(path)
     forget(partial)
 
 
 def _record(path: Path, url: str, sha256: str) -> None:
     """Note the checksum of a first download, for every later one."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps({"url": url, "sha256": sha256}) + "\n")
-    fresh.replace(path)
+    write_json({"url": url, "sha256": sha256}, path, indent=None)

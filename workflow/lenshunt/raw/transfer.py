@@ -13,6 +13,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from lenshunt.core import write_json
+
 #: A kill or a stall loses at most this much.
 _BLOCK_BYTES = 1 << 16
 #: Answers after which the same request may succeed (RFC 9110 and 6585).
@@ -244,9 +246,7 @@ def _note(partial: Path) -> Path:
 
 
 def _write_note(partial: Path, version: _Version) -> None:
-    fresh = _note(partial).with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(version)) + "\n")
-    fresh.replace(_note(partial))
+    write_json(asdict(version), _note(partial), indent=None)
 
 
 def _read_note(partial: Path, url: str) -> _Version | None:

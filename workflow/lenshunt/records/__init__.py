@@ -9,7 +9,7 @@ from lenshunt.records.metadata import (
     Metadata,
     is_trainable_source,
 )
-from lenshunt.records.schema import validate_table
+from lenshunt.records.schema import refuse_repeated_samples, validate_table
 from lenshunt.records.store import RecordReader, RecordWriter
 from lenshunt.records.tables import TableWriter, count_rows, metadata_batches, read_metadata
 from lenshunt.records.units import AB_NJY, magnitude_from_njy, njy_from_magnitude, njy_per_count
@@ -37,6 +37,7 @@ __all__ = [
     "njy_from_magnitude",
     "njy_per_count",
     "read_metadata",
+    "refuse_repeated_samples",
     "slot_index",
     "validate_table",
 ]

@@ -55,8 +55,21 @@ def table_schema(columns: tuple[str, ...] = COLUMNS) -> pa.DataFrameSchema:
         else:
             known[name] = _column(field.annotation, list(field.metadata))
     wanted = {name: known[name] for name in columns}
-    unique = ["sample_id"] if "sample_id" in columns else None
-    return pa.DataFrameSchema(wanted, strict=True, ordered=True, unique=unique)
+    return pa.DataFrameSchema(wanted, strict=True, ordered=True)
+
+
+#: What to do where raw files or their catalogue show one object twice.
+NAME_ONCE = "give every raw object a name of its own, and make the records again"
+
+
+def refuse_repeated_samples(sample_id: pd.Series, where: str, remedy: str = NAME_ONCE) -> None:
+    """Raise ValueError naming `where`, the first sample that occurs twice, and the remedy."""
+    twice = sample_id.duplicated()
+    if twice.any():
+        raise ValueError(
+            f"{where}: sample {sample_id[twice].iloc[0]} occurs twice, but each sample_id must be "
+            f"unique; {remedy}"
+        )
 
 
 def validate_table(
@@ -91,6 +104,8 @@ def validate_table(
             f"{where}: {len(error.failure_cases)} bad values; first: column {first['column']}, "
             f"check {first['check']}, value {first['failure_case']!r}{sample}"
         ) from None
+    if "sample_id" in table:
+        refuse_repeated_samples(table["sample_id"], where)
     _check_labels(table, where)
     return table
 

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import h5py
 import numpy as np
 
+from lenshunt.core import whole_file
 from lenshunt.records.bands import SLOTS
 from lenshunt.records.cutout import Cutout, CutoutBatch
 from lenshunt.records.metadata import COLUMNS, Metadata, arrow_from_records
@@ -29,7 +31,6 @@ class RecordWriter:
 
     def __init__(self, pixels: Path | str, metadata: Path | str, buffer: int = 32) -> None:
         self._pixels = Path(pixels)
-        self._partial = self._pixels.with_name(self._pixels.name + ".partial")
         self._table = TableWriter(metadata)
         self._buffer = buffer
         self._waiting: dict[str, list[tuple[int, Cutout, list[str]]]] = {}
@@ -41,10 +42,14 @@ class RecordWriter:
         self._last_ids: list[str] = []
 
     def __enter__(self) -> "RecordWriter":
-        self._pixels.parent.mkdir(parents=True, exist_ok=True)
-        self._table.open()
-        self._file = h5py.File(self._partial, "w", libver="latest")
-        self._psfs = self._file.create_group("psf")
+        with ExitStack() as opened:
+            # Left in reverse order: the pixels get their name last.
+            partial = opened.enter_context(whole_file(self._pixels))
+            opened.enter_context(self._table)
+            self._file = opened.enter_context(h5py.File(partial, "w", libver="latest"))
+            self._psfs = self._file.create_group("psf")
+            opened.push(self._finish)
+            self._opened = opened.pop_all()
         return self
 
     def add(self, cutout: Cutout) -> None:
@@ -106,24 +111,20 @@ class RecordWriter:
                 stored.resize(len(stored) + len(array), axis=0)
                 stored[-len(array) :] = array
 
+    def _finish(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Write what waits, unless there was an error."""
+        if kind is None:
+            for shape in sorted(self._waiting):
+                self._flush(shape)
+            self._flush_records()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                for shape in sorted(self._waiting):
-                    self._flush(shape)
-                self._flush_records()
-                self._file.close()
-                self._table.finish()
-                self._partial.replace(self._pixels)
-        finally:
-            self._table.abandon()
-            self._file.close()
-            self._partial.unlink(missing_ok=True)
+        self._opened.__exit__(kind, error, trace)
 
 
 class RecordReader:

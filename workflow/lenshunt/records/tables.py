@@ -1,7 +1,7 @@
 """Metadata tables on disk: streamed to Parquet in row groups, read back whole or in batches."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
+from lenshunt.core import whole_file
 from lenshunt.records.metadata import COLUMNS, arrow_schema
-from lenshunt.records.schema import validate_table
+from lenshunt.records.schema import refuse_repeated_samples, validate_table
 
 #: Rows of a row group; they are validated, written and read together.
 ROWS = 1024
@@ -28,20 +29,19 @@ class TableWriter:
     def __init__(self, path: Path | str, extra: pyarrow.Schema | None = None) -> None:
         """extra : columns that follow those of the metadata"""
         self._path = Path(path)
-        self._partial = self._path.with_name(self._path.name + ".partial")
         self._schema = pyarrow.schema([*arrow_schema(), *(extra or [])])
         self._waiting: list[pyarrow.Table] = []
         self._n_waiting = 0
         # Eight bytes per sample, where the names themselves would take a hundred.
         self._hashes: list[np.ndarray] = []
 
-    def open(self) -> "TableWriter":
-        """Start the file; what `with` does."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = parquet.ParquetWriter(self._partial, self._schema)
+    def __enter__(self) -> "TableWriter":
+        with ExitStack() as opened:
+            self._partial = opened.enter_context(whole_file(self._path))
+            self._writer = parquet.ParquetWriter(self._partial, self._schema)
+            opened.push(self._finish)
+            self._opened = opened.pop_all()
         return self
-
-    __enter__ = open
 
     def write(self, rows: pd.DataFrame | pyarrow.Table) -> None:
         """Append rows, columns as in the schema."""
@@ -66,28 +66,21 @@ class TableWriter:
         if len(np.unique(hashes)) == len(hashes):
             return
         names = parquet.read_table(self._partial, columns=["sample_id"]).to_pandas()["sample_id"]
-        twice = names[names.duplicated()]
         # Two names may share a hash without being the same.
-        if len(twice):
-            raise ValueError(
-                f"{self._path}: column sample_id, sample {twice.iloc[0]} occurs twice; ids must be "
-                "unique"
-            )
+        refuse_repeated_samples(names, str(self._path))
 
-    def finish(self) -> None:
-        """Write what waits and give the file its name."""
-        if self._n_waiting:
-            self._flush(self._n_waiting)
-        self._writer.close()
-        self._refuse_repeated_samples()
-        self._partial.replace(self._path)
-
-    def abandon(self) -> None:
-        """Remove a file that is not finished."""
-        # On a full disk closing fails as writing did; that first error is already on its way.
-        with suppress(OSError):
-            self._writer.close()
-        self._partial.unlink(missing_ok=True)
+    def _finish(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Write what waits, unless there was an error, and close the file."""
+        try:
+            if kind is None:
+                if self._n_waiting:
+                    self._flush(self._n_waiting)
+                self._writer.close()
+                self._refuse_repeated_samples()
+        finally:
+            # On a full disk closing fails as writing did; that first error is already on its way.
+            with suppress(OSError):
+                self._writer.close()
 
     def __exit__(
         self,
@@ -95,11 +88,7 @@ class TableWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self.finish()
-        finally:
-            self.abandon()
+        self._opened.__exit__(kind, error, trace)
 
 
 def count_rows(path: Path | str) -> int:
@@ -129,7 +118,5 @@ def read_metadata(path: Path | str, columns: Sequence[str] = COLUMNS) -> pd.Data
     """A metadata table from Parquet, or some of its columns, validated against schema v2.0."""
     table = pd.concat(list(metadata_batches(path, columns)), ignore_index=True)
     if "sample_id" in table:
-        twice = table["sample_id"].duplicated()
-        if twice.any():
-            raise ValueError(f"{path}: sample_id {table.loc[twice, 'sample_id'].iloc[0]} twice")
+        refuse_repeated_samples(table["sample_id"], str(path))
     return table

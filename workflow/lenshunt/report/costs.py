@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lenshunt.core import whole_file
-from lenshunt.evaluation.report import tex_text
+from lenshunt.core import latex_table, tex_text, write_csv, write_text
 
 #: Columns of the table, with their LaTeX names and how many decimals are shown there.
 COLUMNS = {
@@ -51,10 +50,8 @@ def write_costs(
             row[f"{job}_peak_memory_mb"] = runs["peak_memory_mb"].max()
         rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    with whole_file(out_csv) as partial:
-        table.to_csv(partial, index=False, float_format="%.6g")
-    with whole_file(out_tex) as partial:
-        partial.write_text(costs_latex(table))
+    write_csv(table, out_csv, "%.6g")
+    write_text(costs_latex(table), out_tex)
 
 
 def run_cost(path: str) -> dict[str, float]:
@@ -80,16 +77,12 @@ def run_cost(path: str) -> dict[str, float]:
 
 
 def costs_latex(table: pd.DataFrame) -> str:
-    """The table in LaTeX (booktabs); two dashes where a number is not known."""
-    lines = [
-        r"\begin{tabular}{l" + "r" * (len(COLUMNS) - 1) + "}",
-        r"\toprule",
-        " & ".join(name for name, _ in COLUMNS.values()) + r" \\",
-        r"\midrule",
-    ]
+    """The table in LaTeX; two dashes where a number is not known."""
+    lines = []
     for _, row in table.iterrows():
         cells = [tex_text(row["model"])]
         for name, (_, decimals) in list(COLUMNS.items())[1:]:
             cells.append("--" if pd.isna(row[name]) else f"{row[name]:.{decimals}f}")
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        lines.append(cells)
+    header = [name for name, _ in COLUMNS.values()]
+    return latex_table("l" + "r" * (len(header) - 1), header, lines)

@@ -1,10 +1,9 @@
 """How many trainable values each model of an experiment has, as it was trained."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from lenshunt.config import ModelConfig
+from lenshunt.core import write_json
 from lenshunt.models import Normalisation, build_model, count_parameters
 from lenshunt.training import load_checkpoint
 
@@ -21,6 +20,4 @@ def write_model_sizes(*, checkpoints: Mapping[str, str], out: str) -> None:
         config = ModelConfig(**content["model"])
         network = build_model(config, Normalisation.from_dict(content["normalisation"]))
         counts[model] = count_parameters(network)
-    partial = Path(out).with_name(Path(out).name + ".partial")
-    partial.write_text(json.dumps(counts, indent=1) + "\n")
-    partial.replace(out)
+    write_json(counts, out)

@@ -1,12 +1,11 @@
 """The summary page of a run: Markdown for the terminal, HTML for the report."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import markdown
 import pandas as pd
 
-from lenshunt.core import pipeline_commit
+from lenshunt.core import pipeline_commit, write_text
 from lenshunt.report import scores, tables
 from lenshunt.report.ablations import comparisons_table
 
@@ -146,6 +145,6 @@ def summary_text(products: Products, seed: int) -> str:
 def write_summary(*, products: Products, seed: int, out_html: str, out_markdown: str) -> None:
     """Write the summary page as Markdown and as a stand-alone HTML page."""
     text = summary_text(products, seed)
-    Path(out_markdown).write_text(text)
+    write_text(text, out_markdown)
     body = markdown.markdown(text, extensions=["tables"])
-    Path(out_html).write_text(PAGE.format(body=body))
+    write_text(PAGE.format(body=body), out_html)

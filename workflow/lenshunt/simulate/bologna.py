@@ -8,13 +8,13 @@ from astropy.io import fits
 from tqdm import tqdm
 
 from lenshunt.config import ClassCounts, Demo
+from lenshunt.core import write_rows
 from lenshunt.records import njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.files import (
     plain_fits_header,
     remove_stale,
     tan_header,
-    write_csv,
     write_plain_fits,
 )
 from lenshunt.simulate.impostors import FRACTIONS, paint_scene
@@ -152,7 +152,7 @@ def _write_objects(
             path = folder / "Public" / BANDS[name] / f"image{name}-{identity}.fits"
             write_plain_fits(path, header, pixels)
         rows.append(table_row(identity, scene, arcs))
-    write_csv(folder / "classifications.csv", COLUMNS, rows)
+    write_rows(COLUMNS, rows, folder / "classifications.csv", line_end="\n")
 
 
 def _header(scale: float) -> fits.Header:

@@ -10,11 +10,12 @@ from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from tqdm import tqdm
 
 from lenshunt.config import Demo
+from lenshunt.core import write_text
 from lenshunt.records import magnitude_from_njy
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.deflectors import Deflector, draw_deflector, lens_model, trace_arcs
 from lenshunt.simulate.environment import paint_environment
-from lenshunt.simulate.files import remove_stale, write_bytes, write_fits
+from lenshunt.simulate.files import remove_stale, write_fits
 from lenshunt.simulate.hst import (
     ACS,
     EXPOSURE_S,
@@ -139,7 +140,7 @@ def write_castles(folder: Path, demo: Demo, seed: int) -> None:
             hdus = _hdus(system, band, name, position, in_electrons=index % 3 == 2)
             write_fits(folder / "images" / f"{name}_{filter_name}.fits", hdus)
         lines.append("\t".join(_row(index + 1, name, position, system)))
-    write_bytes(folder / "castles.tsv", ("\n".join(lines) + "\n").encode())
+    write_text("\n".join(lines) + "\n", folder / "castles.tsv")
 
 
 def _hdus(

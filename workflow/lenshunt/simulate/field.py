@@ -6,11 +6,12 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from lenshunt.core import write_text
 from lenshunt.records import magnitude_from_njy
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.demo import FIELD_FILTERS, field_catalogue, field_image
 from lenshunt.simulate.environment import SkySource
-from lenshunt.simulate.files import write_bytes, write_fits
+from lenshunt.simulate.files import write_fits
 from lenshunt.simulate.hst import ACS, EXPOSURE_S, PIXEL_SCALE, acs_header, psf
 
 #: Faintest source that the catalogue holds, AB in F814W.
@@ -46,7 +47,7 @@ def write_field(
             hdu = fits.PrimaryHDU(pixels.astype(np.float32), header)
             write_fits(folder / field_image(name, filter_name, product), [hdu])
     table = catalogue_text(sources, field_wcs(*position, canvas.size_px), canvas.size_px, rng)
-    write_bytes(folder / field_catalogue(name), table.encode())
+    write_text(table, folder / field_catalogue(name))
 
 
 def _weight(counts: np.ndarray, sky_sigma: float) -> np.ndarray:

@@ -1,38 +1,22 @@
-"""Atomic, byte-reproducible output: FITS, CSV and text files that appear whole or not at all."""
+"""FITS files of the demo that are the same bytes every time."""
 
-import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
+from lenshunt.core import write_bytes
+
 _BLOCK = 2880
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to NAME.partial, then rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a comma-separated table."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
 
 
 def write_fits(path: Path, hdus: Sequence[fits.hdu.base.ExtensionHDU]) -> None:
     """Write a FITS file of several extensions; no date goes into any header."""
     content = io.BytesIO()
     fits.HDUList(list(hdus)).writeto(content, output_verify="exception")
-    write_bytes(path, content.getvalue())
+    write_bytes(content.getvalue(), path)
 
 
 def plain_fits_header(header: fits.Header, shape: tuple[int, int]) -> bytes:
@@ -47,7 +31,7 @@ def write_plain_fits(path: Path, header: bytes, image: np.ndarray) -> None:
     The demo writes thousands of small files of equal header; astropy spends 2 ms on each.
     """
     data = np.ascontiguousarray(image, dtype=">f4").tobytes()
-    write_bytes(path, header + data + b"\0" * (-len(data) % _BLOCK))
+    write_bytes(header + data + b"\0" * (-len(data) % _BLOCK), path)
 
 
 def tan_header(

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lenshunt.config import Demo
+from lenshunt.core import whole_file
 from lenshunt.records import SLOTS, magnitude_from_njy, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
 from lenshunt.simulate.deflectors import comoving_distance_mpc
@@ -181,13 +182,10 @@ def write_galaxiesml(folder: Path, demo: Demo, seed: int) -> None:
 
 
 def _write_hdf5(path: Path, images: np.ndarray, rows: list[dict[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w") as file:
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file.create_dataset("image", data=images, chunks=(1, *images.shape[1:]), track_times=False)
         for name in rows[0]:
             column = np.array([row[name] for row in rows])
             # releases differ: some scalars come as (N, 1)
             shape = (len(rows), 1) if name == "specz_redshift" else (len(rows),)
             file.create_dataset(name, data=column.reshape(shape), track_times=False)
-    partial.replace(path)

@@ -8,7 +8,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from lenshunt.config import Demo
-from lenshunt.lensing import write_ecsv
+from lenshunt.core import write_ecsv
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.deflectors import Arcs, Deflector, draw_deflector, trace_arcs
 from lenshunt.simulate.demo import FIELD_FILTERS, cluster_names

@@ -8,9 +8,10 @@ from astropy.io import fits
 from tqdm import tqdm
 
 from lenshunt.config import Demo, SeeingRange
+from lenshunt.core import write_rows
 from lenshunt.records import filter_named, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
-from lenshunt.simulate.files import remove_stale, tan_header, write_csv, write_fits
+from lenshunt.simulate.files import remove_stale, tan_header, write_fits
 from lenshunt.simulate.impostors import FRACTIONS, paint_scene
 from lenshunt.simulate.scenes import Scene
 from lenshunt.surveys import survey_named
@@ -107,7 +108,7 @@ def write_sdss(folder: Path, demo: Demo, seed: int) -> None:
             ratio = scene.flux_ratio(FILTERS.index("SDSS_I"))
             lensing = (f"{lens.theta_e:.4f}", f"{ratio:.5f}")
         rows.append((name, scene.label, "sim:demo", 1.0, "", "", f"{z_phot:.4f}", *lensing))
-    write_csv(folder / "catalogue.csv", COLUMNS, rows)
+    write_rows(COLUMNS, rows, folder / "catalogue.csv", line_end="\n")
 
 
 def _hdus(images_njy: np.ndarray, seeing: tuple[float, ...]) -> list[fits.ImageHDU]:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lenshunt import dataset
 from lenshunt.config import ModelConfig, TrainingConfig
-from lenshunt.core import whole_file
+from lenshunt.core import write_parquet
 from lenshunt.dataset.loader import Mode
 from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, condition_table
 from lenshunt.records import COLUMNS, SLOTS
@@ -256,5 +256,4 @@ def predict(
     )
     own = [name for name in model.scores if name not in COLUMNS]
     table = table[[*COLUMNS, "split", "excluded", "logit", "model", "seed", *own]]
-    with whole_file(out) as partial:
-        table.to_parquet(partial, index=False)
+    write_parquet(table, out)

@@ -1,6 +1,5 @@
 """Pretrain a backbone on ordinary galaxies: their catalogue values, and views of one galaxy."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from lenshunt.config import Contrastive, Grid, ModelConfig, TrainingConfig
-from lenshunt.core import file_sha256, whole_file
+from lenshunt.core import file_sha256, write_json
 from lenshunt.models import LensNetwork, Normalisation, backbone_state, build_model
 from lenshunt.models.heads import Heads
 from lenshunt.training.augment import augment
@@ -194,11 +193,6 @@ def pretrain(
         learned["contrastive"] = contrastive_report(
             network, task, test, training, contrastive, bands, seed
         )
-    write_report(report, {"backbone": model.backbone, "epoch": best["epoch"], **learned})
+    content = {"backbone": model.backbone, "epoch": best["epoch"], **learned}
+    write_json(content, report, indent=2)
     finish(folder, history)
-
-
-def write_report(path: str, content: dict[str, object]) -> None:
-    """Write JSON atomically."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=2) + "\n")

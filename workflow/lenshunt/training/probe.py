@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lenshunt.config import Grid, LossTerm, ModelConfig, TrainingConfig
-from lenshunt.core import whole_file
+from lenshunt.core import write_json
 from lenshunt.images.segment_columns import GEOMETRY
 from lenshunt.models import CONDITIONS, Batch, LensNetwork, Normalisation, build_model
 from lenshunt.models.registry import count_parameters
@@ -225,8 +225,7 @@ def probe(
             "step_bytes": memory.step_bytes(batch, static),
         }
         LOG.info("%s at %d px: %s", name, grid.size_px, content["grids"][key])
-    with whole_file(out) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(content, out, indent=2)
 
 
 def with_probed_batch(
