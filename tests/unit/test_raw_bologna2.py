@@ -13,7 +13,7 @@ from raw_samples import common, read_all, truncate
 
 from lenshunt.config import Bologna2Dataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.raw import raw_files, reader_of
 from lenshunt.raw.bologna2_catalogue import Row, label_of
 from lenshunt.records import is_trainable_source
 
@@ -187,6 +187,6 @@ def test_a_chunk_reads_the_same_objects_as_the_whole(tmp_path):
     challenge(tmp_path, [LENS, EMPTY] * 2, bands=("EUC_VIS",))
     sample = dataset(tmp_path, bands=["EUC_VIS"])
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
-    part = list(READERS["bologna2"].read("set", sample, 1, 3, manifest))
+    part = list(reader_of(sample).read("set", sample, 1, 3, manifest))
     whole, _ = read_all(sample, tmp_path)
     assert [str(c.metadata) for c in part] == [str(c.metadata) for c in whole[1:3]]

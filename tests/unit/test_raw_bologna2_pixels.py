@@ -7,11 +7,11 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from bologna2_samples import BANDS, LENS, NJY, SIDE, challenge, dataset
-from raw_samples import read_all
+from raw_samples import read_all, write_records
 
 from lenshunt.config import Grid, QualityConfig
 from lenshunt.core import raw_manifest
-from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk, read_cutouts
+from lenshunt.images import homogenise_chunk, make_kernels, read_cutouts
 from lenshunt.images.psf import fwhm, psf_residual, target_psf
 from lenshunt.raw import bologna2, raw_files
 from lenshunt.raw.bologna2 import sky_sigma, split_pixels
@@ -23,7 +23,7 @@ def prepared(sample, folder):
     """Paths of the records (pixels, metadata) and of the rejections of a data set."""
     manifest, paths = folder / "manifest.csv", [str(folder / f"r{e}") for e in (".h5", ".parquet")]
     raw_manifest(raw_files(sample), folder / "hashes.json").write(manifest)
-    prepare_chunk(
+    write_records(
         name="set",
         dataset=sample,
         chunk=0,
@@ -87,7 +87,7 @@ def test_vis_alone_keeps_its_whole_frame_and_its_noise_is_white(tmp_path):
 
 
 def test_the_variance_of_box_sums_is_that_of_the_record(tmp_path):
-    """Pure noise through prepare_chunk: var(sum of a box) = noise_corr * sum(variance)."""
+    """Pure noise through write_records: var(sum of a box) = noise_corr * sum(variance)."""
     sample = challenge(tmp_path, [LENS] * 12, sigma=2e-11)
     paths, rejected = prepared(sample, tmp_path)
     assert len(rejected) == 0

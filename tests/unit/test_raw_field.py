@@ -14,7 +14,7 @@ from raw_samples import common, noise_image, read_all, tan_header, truncate
 
 from lenshunt.config import FieldDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.raw import raw_files, reader_of, star_field
 from lenshunt.raw.pieces import values_at
 
 SHAPE = (180, 200)
@@ -306,7 +306,7 @@ def test_a_truncated_image_or_a_psf_of_other_pixels_rejects_the_field(tmp_path):
     fits.writeto(tmp_path / "psf.fits", noise_image((21, 21), peak=1e4), tan_header((21, 21), 0.1))
     other = sample.model_copy(update={"psfs": {"i": str(tmp_path / "psf.fits")}})
     assert "PSF of 0.1 arcsec per pixel" in read_all(other, tmp_path)[1][0].reason
-    assert READERS["field"].count(other) == 1
+    assert reader_of(other).count(other) == 1
     truncate(tmp_path / "i.fits")
     cutouts, rejected = read_all(sample, tmp_path)
     assert not cutouts
@@ -316,16 +316,16 @@ def test_a_truncated_image_or_a_psf_of_other_pixels_rejects_the_field(tmp_path):
 def test_the_field_is_offered_for_stars(tmp_path):
     sample = field(tmp_path)
     cutout = read_all(sample, tmp_path)[0][0]
-    found, scale = READERS["field"].star_field(sample, cutout.metadata.raw_file, "i")
+    found, scale = star_field(sample, cutout.metadata.raw_file, "i")
     assert found.shape == SHAPE
     assert scale == pytest.approx(SCALE)
-    assert READERS["field"].star_field(sample, cutout.metadata.raw_file, "z") is None
+    assert star_field(sample, cutout.metadata.raw_file, "z") is None
 
 
 def test_chunks_together_give_what_one_reading_gives(tmp_path):
     sample = field(tmp_path, scan_step_arcsec=8.0, catalogue=catalogue(tmp_path))
     whole = [c.metadata.sample_id for c in read_all(sample, tmp_path)[0]]
-    reader = READERS["field"]
+    reader = reader_of(sample)
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
     parts = [
         item.metadata.sample_id
@@ -349,7 +349,7 @@ _MEMORY = """
 import resource, sys
 from lenshunt.config import FieldDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.raw import raw_files, reader_of
 folder = sys.argv[1]
 def read(image):
     dataset = FieldDataset(
@@ -357,7 +357,7 @@ def read(image):
         catalogue=folder + "/objects.csv",
     )
     manifest = raw_manifest(raw_files(dataset), folder + "/hashes.json")
-    return sum(1 for _ in READERS["field"].read("set", dataset, 0, 100, manifest))
+    return sum(1 for _ in reader_of(dataset).read("set", dataset, 0, 100, manifest))
 read(folder + "/small.fits")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert read(folder + "/large.fits") == 100

@@ -12,7 +12,7 @@ from raw_samples import common, noise_image, read_all, tan_header
 
 from lenshunt.config import ConfigError, GalaxyZooDataset, parse_config
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.raw import raw_files, reader_of
 from lenshunt.raw.galaxy_zoo_table import PRESETS, position_of_name, read_rows
 from lenshunt.records import is_trainable_source
 
@@ -230,8 +230,9 @@ def test_bad_rows_are_rejected_by_line_and_the_others_are_read(tmp_path):
 
 def test_a_table_without_a_named_column_is_an_error_that_names_it(tmp_path):
     table = write_table(tmp_path / "t.csv", [], [name for name in HEADER if name != GZ2.ring])
+    sample = zoo(table, images="{id}.fits")
     with pytest.raises(ValueError, match=rf"t\.csv: no column '{GZ2.ring}'"):
-        READERS["galaxy_zoo"].count(zoo(table, images="{id}.fits"))
+        reader_of(sample).count(sample)
 
 
 def test_an_image_that_does_not_begin_with_the_prefix_is_named(tmp_path):
@@ -255,8 +256,8 @@ def test_a_chunk_reads_the_same_galaxies_as_the_whole(tmp_path):
         write_image(tmp_path / f"{k}.fits")
     sample = zoo(table, images=str(tmp_path / "{id}.fits"))
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
-    whole = list(READERS["galaxy_zoo"].read("set", sample, 0, 5, manifest))
-    part = list(READERS["galaxy_zoo"].read("set", sample, 2, 4, manifest))
+    whole = list(reader_of(sample).read("set", sample, 0, 5, manifest))
+    part = list(reader_of(sample).read("set", sample, 2, 4, manifest))
     assert str([getattr(one, "metadata", one) for one in part]) == str(
         [getattr(one, "metadata", one) for one in whole[2:4]]
     )

@@ -3,14 +3,14 @@ from functools import cache
 from pathlib import Path
 
 from lenshunt.core import raw_manifest
-from lenshunt.raw.files import files_of_many, key_files, raw_files
+from lenshunt.raw import raw_files
 
 # Raw files ------------------------------------------------------------------
 
 
 @cache
 def key_files_of(dataset):
-    return key_files(CONFIG.datasets[dataset])
+    return CONFIG.datasets[dataset].key_files()
 
 
 def raw_digest(wildcards):

@@ -24,7 +24,7 @@ rule records:
     params:
         dataset=lambda wildcards: dataset_values(wildcards.dataset),
         chunks=lambda wildcards: len(chunks_of(wildcards.dataset)),
-        code=code("images"),
+        code=code("raw", "images"),
     message:
         "Reading chunk {wildcards.chunk} of {wildcards.dataset}"
     script:
@@ -48,7 +48,7 @@ rule rejected:
         runtime=minutes(10),
     params:
         fraction_max=lambda w: CONFIG.datasets[w.dataset].rejected_fraction_max,
-        files_of_many=lambda w: len(files_of_many(CONFIG.datasets[w.dataset])),
+        files_of_many=lambda w: len(CONFIG.datasets[w.dataset].files_of_many()),
         code=code("images"),
     message:
         "Listing what could not be read of {wildcards.dataset}"

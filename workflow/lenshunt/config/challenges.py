@@ -1,5 +1,7 @@
 """Data sets of the Lens Finding Challenges: simulated images, Bologna Lens Factory."""
 
+import glob
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -23,6 +25,27 @@ class BolognaDataset(DatasetSection):
     """Take only the rows of the table whose images are there (samples of the full set)."""
     label_source: metadata.LabelSource = "sim:bologna"
     """Source of the labels."""
+
+    def key_files(self) -> list[str]:
+        return [self.labels]
+
+    def found_files(self) -> list[str]:
+        return [path for band in self.present().values() for path in band.values()]
+
+    def band_files(self) -> dict[str, str]:
+        """Official path by band, in the official order, with {id} for the object."""
+        stems = {
+            "ground": ("SDSS_R", "SDSS_I", "SDSS_G", "SDSS_U"),
+            "space": ("EUC_VIS",),
+        }[self.variant]
+        return {
+            stem: str(Path(self.images) / f"Band{k}" / f"image{stem}-{{id}}.fits")
+            for k, stem in enumerate(stems, start=1)
+        }
+
+    def present(self) -> dict[str, dict[str, str]]:
+        """Files that lie in the band folders: band -> object ID -> path."""
+        return {band: _present(path) for band, path in self.band_files().items()}
 
 
 class Bologna2Dataset(DatasetSection):
@@ -68,3 +91,25 @@ class Bologna2Dataset(DatasetSection):
         if len(set(bands)) < len(bands):
             raise ValueError("a band is listed twice")
         return bands
+
+    def key_files(self) -> list[str]:
+        return [self.catalogue]
+
+    def found_files(self) -> list[str]:
+        return [path for band in self.present().values() for path in band.values()]
+
+    def band_files(self) -> dict[str, str]:
+        """Path by band, with {id} for the object."""
+        folder = Path(self.images)
+        return {band: str(folder / self.pattern.replace("{band}", band)) for band in self.bands}
+
+    def present(self) -> dict[str, dict[str, str]]:
+        """Files that are there: band -> object ID -> path."""
+        return {band: _present(path) for band, path in self.band_files().items()}
+
+
+def _present(path: str) -> dict[str, str]:
+    """Files by object ID that a path with {id} leads to."""
+    before, _, after = path.partition("{id}")
+    found = sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+    return {name[len(before) : len(name) - len(after)]: name for name in found}

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from typing import get_args
 
 from lenshunt.config.comparison_checks import check_comparisons
-from lenshunt.config.datasets import Dataset, RelicsDataset
+from lenshunt.config.datasets import SECTIONS, Dataset, RelicsDataset
 from lenshunt.config.field_checks import check_fields
 from lenshunt.config.held_out_checks import check_held_out
 from lenshunt.config.injection_checks import check_injection
@@ -14,10 +15,6 @@ from lenshunt.config.online_checks import check_online
 from lenshunt.config.render_checks import check_renders
 from lenshunt.config.root import Config
 from lenshunt.surveys import AUTO, survey_named
-
-POSITIVES_ONLY = ("castles", "hst_lenses")
-#: Readers of FITS files, whose headers can tell the survey; injected lenses take their host's.
-AUTO_SURVEY = ("cutouts", "castles", "field", "galaxy_zoo", "injection")
 
 
 def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
@@ -152,7 +149,7 @@ def _negatives(config: Config) -> list[str]:
         for part, names in (("train", experiment.train), ("evaluate", experiment.evaluate)):
             used = {n: config.datasets[n] for n in names if n in config.datasets}
             for dataset_name, dataset in used.items():
-                if dataset.reader in POSITIVES_ONLY and not _has_negatives(dataset, used):
+                if dataset.lenses_only and not _has_negatives(dataset, used):
                     problems.append(
                         f"experiments.{name}.{part}: {dataset_name} holds lenses only; add "
                         f"negatives of the same telescope ({_telescope(dataset)}), or a network "
@@ -177,16 +174,16 @@ def _labels(config: Config) -> list[str]:
 def _telescope(dataset: Dataset) -> str:
     """hst of hst and hst_wfc3: surveys of one telescope share the part before the underscore.
 
-    Of auto unknown, so that only CASTLES, which is HST's, counts for a telescope.
+    Of auto unknown, unless the format is that of one telescope.
     """
-    if dataset.survey == AUTO and dataset.reader == "castles":
-        return "hst"
+    if dataset.survey == AUTO and dataset.telescope is not None:
+        return dataset.telescope
     return dataset.survey.split("_")[0]
 
 
 def _has_negatives(dataset: Dataset, used: Mapping[str, Dataset]) -> bool:
     return any(
-        _telescope(other) == _telescope(dataset) and other.reader not in POSITIVES_ONLY
+        _telescope(other) == _telescope(dataset) and not other.lenses_only
         for other in used.values()
     )
 
@@ -219,7 +216,7 @@ def _matched_negatives(config: Config) -> list[str]:
         problems += [
             f"experiments.{name}.match_negatives.negatives: {dataset} holds lenses only"
             for dataset in known
-            if config.datasets[dataset].reader in POSITIVES_ONLY
+            if config.datasets[dataset].lenses_only
         ]
         problems += [
             f"experiments.{name}.match_negatives.hosts: {dataset} has role negatives, no lenses"
@@ -230,11 +227,16 @@ def _matched_negatives(config: Config) -> list[str]:
 
 
 def _auto_surveys(config: Config) -> list[str]:
+    readers = [
+        get_args(section.model_fields["reader"].annotation)[0]
+        for section in SECTIONS
+        if section.headers_tell_survey
+    ]
     return [
-        f"datasets.{name}.survey: {AUTO} works with the readers {', '.join(AUTO_SURVEY)} only, "
+        f"datasets.{name}.survey: {AUTO} works with the readers {', '.join(readers)} only, "
         f"whose files have headers; name the survey of {dataset.reader}"
         for name, dataset in config.datasets.items()
-        if dataset.survey == AUTO and dataset.reader not in AUTO_SURVEY
+        if dataset.survey == AUTO and not dataset.headers_tell_survey
     ]
 
 

@@ -1,16 +1,22 @@
 """Data sets of FITS cutouts, one object each: a team's own, and those of Galaxy Zoo's tables."""
 
-from typing import Literal, Self
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from lenshunt.config.base import Strict
 from lenshunt.config.section import DatasetSection
+from lenshunt.core.patterns import existing, plain_names, resolve
 from lenshunt.records import metadata
 
 
 class FitsCutouts(DatasetSection):
     """How one object's bands, variance and PSF lie in FITS files."""
+
+    headers_tell_survey: ClassVar[bool] = True
 
     bands: list[str] = Field(min_length=1)
     """Filters, in the order of extensions (or of planes of a cube), or the values of `{band}`."""
@@ -25,9 +31,39 @@ class FitsCutouts(DatasetSection):
     pixel_scale_arcsec: float | None = Field(None, gt=0)
     """From the WCS, else the survey's, where none."""
 
+    def variance_path(self, image: str) -> str | None:
+        """Path of the variance of `image`: its stem with the suffix, or None."""
+        if self.variance_suffix is None:
+            return None
+        path = Path(image)
+        return str(path.with_name(path.stem + self.variance_suffix + path.suffix))
+
+    def psf_path(self, image: str) -> str | None:
+        """Path of the PSF of `image` by the expression, or None.
+
+        Raises ValueError where it does not match, so that an image never is its own PSF.
+        """
+        if self.psf_pattern is None:
+            return None
+        pattern, replacement = self.psf_pattern
+        path, changed = re.subn(pattern, replacement, image, count=1)
+        if not changed or path == image:
+            raise ValueError(
+                f"{image}: psf_pattern {pattern!r} does not turn this name into that of a PSF file"
+            )
+        return path
+
+    def companions(self, images: Iterable[str]) -> set[str]:
+        """Paths of the variances and PSFs of `images`, whether they exist or not."""
+        found = [path for one in images for path in (self.variance_path(one), self.psf_path(one))]
+        return {path for path in found if path}
+
 
 class CutoutsDataset(FitsCutouts):
-    """Any FITS cutouts: one file per object, bands by extension or by file name."""
+    """Any FITS cutouts: one file per object, bands by extension or by file name.
+
+    `survey` may be auto.
+    """
 
     reader: Literal["cutouts"]
     """The raw format."""
@@ -39,6 +75,29 @@ class CutoutsDataset(FitsCutouts):
     """Label of every object, unless the catalogue has a column `label`."""
     label_source: metadata.LabelSource = "unlabelled"
     """Source of the labels."""
+
+    def key_files(self) -> list[str]:
+        catalogue = [self.catalogue] if self.catalogue else []
+        return [*catalogue, *plain_names(self.images)]
+
+    def found_files(self) -> list[str]:
+        images = [path for pair in self.image_files() for path in pair[1]]
+        return [*images, *existing(self.companions(images))]
+
+    def image_files(self) -> list[tuple[tuple[str, str], list[str]]]:
+        """Image files by (pattern, band), the band "" where one file holds all bands.
+
+        Without the variance and PSF files that such a wide pattern also matches.
+        """
+        if self.layout == "files":
+            return [
+                ((pattern, band), resolve([pattern.replace("{band}", band)]))
+                for pattern in self.images
+                for band in self.bands
+            ]
+        files = resolve(self.images)
+        companions = self.companions(files)
+        return [(("", ""), [path for path in files if path not in companions])]
 
     @model_validator(mode="after")
     def _band_is_in_the_pattern(self) -> Self:
@@ -78,7 +137,12 @@ class VoteColumns(Strict):
 
 
 class GalaxyZooDataset(FitsCutouts):
-    """Galaxy Zoo table and FITS images: weak morphology votes, for pretraining only."""
+    """Galaxy Zoo table and FITS images: weak morphology votes, for pretraining only.
+
+    `survey` may be auto.
+    """
+
+    tables_name_files: ClassVar[bool] = True
 
     reader: Literal["galaxy_zoo"]
     """The raw format."""
@@ -96,6 +160,9 @@ class GalaxyZooDataset(FitsCutouts):
     """Take only the rows of the table whose images are there."""
     label_confidence: float = Field(0.3, ge=0, lt=0.5)
     """Confidence in the votes; below 0.5, as of every weak source."""
+
+    def key_files(self) -> list[str]:
+        return [self.table]
 
     @model_validator(mode="after")
     def _images_are_named(self) -> Self:

@@ -1,6 +1,7 @@
 """Data sets: one section per raw format, told apart by its key `reader`."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -9,6 +10,7 @@ from lenshunt.config.challenges import Bologna2Dataset, BolognaDataset
 from lenshunt.config.cutouts import CutoutsDataset, GalaxyZooDataset
 from lenshunt.config.injection import InjectionDataset
 from lenshunt.config.section import DatasetSection
+from lenshunt.core.patterns import existing, plain_names, resolve
 from lenshunt.records import metadata
 
 
@@ -22,9 +24,22 @@ class GalaxiesMLDataset(DatasetSection):
     half_light_radius_unit: Literal["pixel", "arcsec"] = "pixel"
     """Unit of the *_half_light_radius columns."""
 
+    def key_files(self) -> list[str]:
+        return list(self.files)
+
+    def files_of_many(self) -> list[str]:
+        return list(self.files)
+
 
 class CastlesDataset(DatasetSection):
-    """CASTLES FITS files per system and filter, with the table of systems. Positives only."""
+    """CASTLES FITS files per system and filter, with the table of systems. Positives only.
+
+    `survey` may be auto.
+    """
+
+    lenses_only: ClassVar[bool] = True
+    headers_tell_survey: ClassVar[bool] = True
+    telescope: ClassVar[str | None] = "hst"
 
     reader: Literal["castles"]
     """The raw format."""
@@ -47,6 +62,12 @@ class CastlesDataset(DatasetSection):
     label_source: metadata.LabelSource = "obs:castles"
     """Source of the labels."""
 
+    def key_files(self) -> list[str]:
+        return [self.table, *plain_names(self.images)]
+
+    def found_files(self) -> list[str]:
+        return resolve(self.images)
+
 
 class RelicsField(Strict):
     """One RELICS cluster field."""
@@ -65,6 +86,12 @@ class RelicsField(Strict):
     """Deflection map of the same model, y in arcsec (y-arcsec-deflect.fits)."""
     kappa: str | None = None
     """Convergence map of the same model; the deflections are checked against it."""
+
+    def key_files(self) -> list[str]:
+        """All files of the field."""
+        maps = (self.deflection_x, self.deflection_y, self.kappa)
+        named = [path for path in (self.arcs, *maps) if path]
+        return [self.catalogue, *self.images.values(), *self.weights.values(), *named]
 
 
 class RelicsDataset(DatasetSection):
@@ -94,6 +121,12 @@ class RelicsDataset(DatasetSection):
     label_source: metadata.LabelSource = "obs:relics"
     """Of the negatives; a field of role search is always unlabelled."""
 
+    def key_files(self) -> list[str]:
+        return [path for field in self.fields.values() for path in field.key_files()]
+
+    def files_of_many(self) -> list[str]:
+        return [field.catalogue for field in self.fields.values()]
+
 
 FieldColumn = Literal[
     "name", "ra", "dec", "x", "y", "magnitude", "z_phot", "z_spec", "z_err", "label"
@@ -104,8 +137,10 @@ class FieldDataset(DatasetSection):
     """A survey team's own field: images and weights by filter, and a catalogue of objects.
 
     Roles search, negatives, and labelled (with a column `label`). All images lie on one pixel
-    grid. FITS may be compressed in tiles; images are read piece by piece.
+    grid. FITS may be compressed in tiles; images are read piece by piece. `survey` may be auto.
     """
+
+    headers_tell_survey: ClassVar[bool] = True
 
     reader: Literal["field"]
     """The raw format."""
@@ -138,6 +173,11 @@ class FieldDataset(DatasetSection):
     zero_point_ab: dict[str, float] = {}
     """AB zero point by filter; the survey's or the header's where none."""
 
+    def key_files(self) -> list[str]:
+        catalogue = [self.catalogue] if self.catalogue else []
+        parts = (self.images, self.weights, self.psfs)
+        return list(dict.fromkeys(catalogue + [f for part in parts for f in part.values()]))
+
 
 class StampsDataset(DatasetSection):
     """HSC stamps as NPZ: images, variance, mask and psfs in g r i z y (scarlet's layout)."""
@@ -153,9 +193,17 @@ class StampsDataset(DatasetSection):
     size_px: int | None = Field(None, ge=16)
     """Side of the central cutout; the whole stamp where none."""
 
+    def key_files(self) -> list[str]:
+        return plain_names(self.images)
+
+    def found_files(self) -> list[str]:
+        return resolve(self.images)
+
 
 class HstLensesDataset(DatasetSection):
     """HST cutouts of lenses as HDF5, image and PSF files (dolphin's layout). Positives only."""
+
+    lenses_only: ClassVar[bool] = True
 
     reader: Literal["hst_lenses"]
     """The raw format."""
@@ -164,9 +212,24 @@ class HstLensesDataset(DatasetSection):
     same_system: dict[str, str] = {}
     """System that another name belongs to, for files that show one object twice."""
 
+    def key_files(self) -> list[str]:
+        return plain_names(self.images)
+
+    def found_files(self) -> list[str]:
+        images = resolve(self.images)
+        return [*images, *existing(map(self.psf_beside, images))]
+
+    @staticmethod
+    def psf_beside(image: str) -> str:
+        """Path of the PSF file beside an image_SYSTEM_FILTER.h5."""
+        path = Path(image)
+        return str(path.with_name("psf_" + path.name.removeprefix("image_")))
+
 
 class HstGalaxiesDataset(DatasetSection):
     """HST galaxies in GalSim's format: catalogue, image and PSF files. No lens labels."""
+
+    tables_name_files: ClassVar[bool] = True
 
     reader: Literal["hst_galaxies"]
     """The raw format."""
@@ -181,15 +244,21 @@ class HstGalaxiesDataset(DatasetSection):
     zero_point_ab: dict[str, float] = {"F606W": 26.486, "F814W": 25.937}
     """AB zero point by filter, of images in electrons per second."""
 
+    def key_files(self) -> list[str]:
+        return list(self.catalogues)
+
+    def files_of_many(self) -> list[str]:
+        return list(self.catalogues)
+
 
 Dataset = Annotated[
     GalaxiesMLDataset
     | BolognaDataset
     | Bologna2Dataset
+    | CutoutsDataset
     | CastlesDataset
     | RelicsDataset
     | FieldDataset
-    | CutoutsDataset
     | GalaxyZooDataset
     | StampsDataset
     | HstLensesDataset
@@ -197,3 +266,6 @@ Dataset = Annotated[
     | InjectionDataset,
     Field(discriminator="reader"),
 ]
+
+#: The section of every format, in the order of `Dataset`.
+SECTIONS: tuple[type[DatasetSection], ...] = get_args(get_args(Dataset)[0])

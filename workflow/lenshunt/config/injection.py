@@ -1,6 +1,6 @@
 """Data sets of injected lenses: arcs of a lens population on the galaxies of another data set."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,8 +30,11 @@ class InjectionDataset(DatasetSection):
 
     Every host that can carry a visible lens gives a lens (label 1, sim:injection) and a host
     (label 0, obs:matched), which share the system of the host's own record, and often a hard
-    negative too: the host with light of the arcs' flux and colours that no lens has bent.
+    negative too: the host with light of the arcs' flux and colours that no lens has bent. `survey`
+    is that of the hosts, auto included.
     """
+
+    headers_tell_survey: ClassVar[bool] = True
 
     reader: Literal["injection"]
     """Not a raw format: the records are made from those of `hosts`."""

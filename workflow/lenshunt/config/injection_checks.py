@@ -6,9 +6,6 @@ from lenshunt.config.datasets import Dataset
 from lenshunt.config.injection import InjectionDataset
 from lenshunt.config.root import Config
 
-#: Readers of lenses: neither a host of another lens nor a source that was not lensed before.
-LENSES_ONLY = ("castles", "hst_lenses")
-
 
 def check_injection(config: Config) -> list[str]:
     """What does not fit together, by key, with its remedy."""
@@ -42,7 +39,7 @@ def _hosts(name: str, dataset: InjectionDataset, datasets: Mapping[str, Dataset]
             f"{key}.hosts: {dataset.hosts} has role search, and what is searched is never trained "
             "on; name a data set of role pretrain or negatives"
         )
-    if hosts.reader in LENSES_ONLY:
+    if hosts.lenses_only:
         problems.append(
             f"{key}.hosts: {dataset.hosts} holds lenses only; name a data set of galaxies"
         )
@@ -66,7 +63,11 @@ def source_problems(key: str, names: list[str], datasets: Mapping[str, Dataset])
         section = datasets.get(source)
         if section is None:
             problems.append(f"{key}: {source!r} is not defined; known: {_known(datasets)}")
-        elif section.survey.split("_")[0] != "hst" or section.reader in (*LENSES_ONLY, "injection"):
+        elif (
+            section.survey.split("_")[0] != "hst"
+            or section.lenses_only
+            or section.reader == "injection"
+        ):
             problems.append(
                 f"{key}: {source} (reader {section.reader}, survey {section.survey}) is no data "
                 "set of HST galaxies, sharp enough to be lensed; name one (reader hst_galaxies), "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lenshunt.config.injection_checks import LENSES_ONLY, source_problems
+from lenshunt.config.injection_checks import source_problems
 from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
 from lenshunt.config.online import Online
 from lenshunt.config.root import Config, Experiment
@@ -52,7 +52,7 @@ def _hosts(config: Config, key: str, experiment: Experiment, online: Online) -> 
                 f"{key}.hosts: {name} has role search, and what is searched is never trained on; "
                 "name a data set of role pretrain or negatives"
             )
-        if hosts.reader in LENSES_ONLY:
+        if hosts.lenses_only:
             problems.append(f"{key}.hosts: {name} holds lenses only; name a data set of galaxies")
         if hosts.reader == "injection":
             problems.append(

@@ -19,13 +19,10 @@ from lenshunt.config import Bologna2Dataset
 from lenshunt.core import Manifest
 from lenshunt.raw.bologna import einstein_radius, read_image
 from lenshunt.raw.bologna2_catalogue import Row, label_of, read_rows
-from lenshunt.raw.files import bologna2_path
 from lenshunt.raw.planes import Plane, fill_slots, plane
-from lenshunt.raw.reader import attempt, join_paths, no_star_field, raw_digest
+from lenshunt.raw.reader import attempt, join_paths, raw_digest
 from lenshunt.records import Cutout, Metadata, Rejected, njy_per_count
 from lenshunt.surveys import Survey, survey_named, survey_psf
-
-star_field = no_star_field
 
 #: Side of the official images, and side of one of their pixels in pixels of VIS (0.1 arcsec).
 _SIDE = {"EUC_VIS": 200, "EUC_Y": 66, "EUC_J": 66, "EUC_H": 66}
@@ -50,7 +47,7 @@ def read(
 
 
 def _paths(dataset: Bologna2Dataset, row: Row) -> list[str]:
-    return [bologna2_path(dataset, band, row.identity) for band in dataset.bands]
+    return [path.replace("{id}", row.identity) for path in dataset.band_files().values()]
 
 
 def _cutout(

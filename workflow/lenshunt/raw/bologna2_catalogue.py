@@ -5,7 +5,6 @@ import math
 from dataclasses import dataclass
 
 from lenshunt.config import Bologna2Dataset
-from lenshunt.raw.files import bologna2_present
 
 _COLUMNS = (
     "ID",
@@ -46,7 +45,7 @@ def read_rows(dataset: Bologna2Dataset) -> list[Row]:
     """
     rows = _catalogue(dataset.catalogue)
     if dataset.only_present:
-        present = set().union(*bologna2_present(dataset).values())
+        present = set().union(*dataset.present().values())
         rows = [row for row in rows if row.identity in present]
     return rows
 

@@ -10,12 +10,12 @@ from astropy.wcs import WCS
 
 from lenshunt.config import CastlesDataset
 from lenshunt.core import Manifest
+from lenshunt.core.patterns import resolve
 from lenshunt.raw.calibration import njy_per_hst_count, unusable_counts
 from lenshunt.raw.castles_chips import Chip, chips_of, choose_chip, config_header, scale_of
 from lenshunt.raw.castles_noise import unusable_pixels, variance_of
 from lenshunt.raw.castles_table import System, find_system, normal_name, read_systems
 from lenshunt.raw.crop import crop
-from lenshunt.raw.files import resolve
 from lenshunt.raw.fits_image import (
     Keywords,
     celestial_wcs,
@@ -25,11 +25,9 @@ from lenshunt.raw.fits_image import (
     seeing_of,
 )
 from lenshunt.raw.planes import Plane, fill_slots, plane
-from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, no_star_field, raw_digest
+from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, raw_digest
 from lenshunt.records import Cutout, Metadata, Rejected
 from lenshunt.surveys import AUTO, survey_of
-
-star_field = no_star_field
 
 #: Files of one system share a grid where their corners fall together within this many pixels.
 _SAME_GRID_PX = 0.1

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from lenshunt.config import GalaxyZooDataset
 from lenshunt.core import Manifest
+from lenshunt.core.patterns import existing
 from lenshunt.raw.cutouts import all_files, observation, read_bands
 from lenshunt.raw.fits_image import Keywords, celestial_wcs, centre_of
 from lenshunt.raw.galaxy_zoo_table import GalaxyRow, position_of_name, read_rows
-from lenshunt.raw.reader import attempt, join_paths, no_star_field, raw_digest
+from lenshunt.raw.reader import attempt, join_paths, raw_digest
 from lenshunt.records import Cutout, Metadata, Rejected
-
-star_field = no_star_field
 
 #: Colour composites: stretched, clipped and compressed.
 _COMPOSITES = (".jpg", ".jpeg", ".png", ".gif")
@@ -21,6 +20,12 @@ _COMPOSITES = (".jpg", ".jpeg", ".png", ".gif")
 def count(dataset: GalaxyZooDataset) -> int:
     """Number of galaxies in the table; with only_present, of those with an image."""
     return len(read_rows(dataset))
+
+
+def named_files(dataset: GalaxyZooDataset) -> list[str]:
+    """Images that the table names, with variance and PSF files, of those that are there."""
+    images = [path for row in read_rows(dataset) for path in row.paths.values()]
+    return existing({*images, *dataset.companions(images)})
 
 
 def read(

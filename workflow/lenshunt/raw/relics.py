@@ -22,10 +22,10 @@ from lenshunt.raw.field_objects import (
     scan_grid,
     stars_of,
 )
-from lenshunt.raw.reader import UNREADABLE, WHOLE_FILE, join_paths, raw_digest, reason_of
+from lenshunt.raw.reader import UNREADABLE, join_paths, raw_digest, reason_of
 from lenshunt.raw.relics_catalogue import Catalogue, read_catalogue
 from lenshunt.raw.relics_negatives import require_negative
-from lenshunt.records import Cutout, Metadata, Rejected
+from lenshunt.records import WHOLE_FILE, Cutout, Metadata, Rejected
 from lenshunt.surveys import survey_of
 
 LOG = logging.getLogger(__name__)
