@@ -14,7 +14,7 @@ from raw_samples import common, read_all, truncate
 from lenshunt.config import Bologna2Dataset
 from lenshunt.core import raw_manifest
 from lenshunt.raw import raw_files, reader_of
-from lenshunt.raw.bologna2_catalogue import Row, label_of
+from lenshunt.raw.bologna2 import Row, label_of
 from lenshunt.records import is_trainable_source
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_samples import noise_image
 
-from lenshunt.raw.castles_noise import kind_of_weights, sky_variance
+from lenshunt.raw.castles_images import kind_of_weights, sky_variance
 
 
 def weights(kind, seed=1):

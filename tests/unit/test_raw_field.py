@@ -15,7 +15,7 @@ from raw_samples import common, noise_image, read_all, tan_header, truncate
 from lenshunt.config import FieldDataset
 from lenshunt.core import raw_manifest
 from lenshunt.raw import raw_files, reader_of, star_field
-from lenshunt.raw.pieces import values_at
+from lenshunt.raw.field_images import values_at
 
 SHAPE = (180, 200)
 SCALE = 0.168

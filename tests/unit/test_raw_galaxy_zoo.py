@@ -13,7 +13,7 @@ from raw_samples import common, noise_image, read_all, tan_header
 from lenshunt.config import ConfigError, GalaxyZooDataset, parse_config
 from lenshunt.core import raw_manifest
 from lenshunt.raw import raw_files, reader_of
-from lenshunt.raw.galaxy_zoo_table import PRESETS, position_of_name, read_rows
+from lenshunt.raw.galaxy_zoo import PRESETS, position_of_name, read_rows
 from lenshunt.records import is_trainable_source
 
 GZ2 = PRESETS["gz2"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lenshunt.raw.galaxy_zoo_table import _vote, position_of_name
+from lenshunt.raw.galaxy_zoo import _vote, position_of_name
 from lenshunt.records import COLUMNS, Metadata, validate_table
 from lenshunt.records.metadata import table_from_records
 
