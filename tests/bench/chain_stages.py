@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 from lenshunt.config import GalaxiesMLDataset, Grid, QualityConfig, SplitConfig
+from lenshunt.core import read_manifest
 from lenshunt.dataset import make_splits, write_shards
 from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk
+from lenshunt.raw import read_chunk
 
 RAW = "galaxies_training.hdf5"
 GRID = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)
@@ -31,18 +33,19 @@ def run_stage(folder: Path, stage: str, chunk: int = 0, chunks: int = 1) -> None
     }
     kernels, splits = str(folder / "kernels.h5"), str(folder / "splits.parquet")
     if stage == "prepare":
+        dataset = GalaxiesMLDataset(
+            reader="galaxiesml",
+            files=[str(folder / RAW)],
+            survey="hsc",
+            role="pretrain",
+            grids=["ground"],
+        )
+        raw = read_chunk("bench", dataset, chunk, chunks, read_manifest(folder / "raw.csv"))
         prepare_chunk(
             name="bench",
-            dataset=GalaxiesMLDataset(
-                reader="galaxiesml",
-                files=[str(folder / RAW)],
-                survey="hsc",
-                role="pretrain",
-                grids=["ground"],
-            ),
-            chunk=chunk,
-            chunks=chunks,
-            manifest=str(folder / "raw.csv"),
+            objects=raw.objects,
+            count=raw.count,
+            star_field=raw.star_field,
             pixels=name["pixels"],
             metadata=name["metadata"],
             rejected=name["rejected"],

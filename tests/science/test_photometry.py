@@ -12,7 +12,6 @@ from lenshunt.images import (
     growth_curve,
     homogenise_chunk,
     make_kernels,
-    prepare_chunk,
     read_cutouts,
     target_psf,
 )
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from images_samples import BANDS, GROUND, write_cutouts, write_manifest
 from photometry import CASES, Source, recover
+from raw_samples import write_records
 from stamp_photometry import against, against_injected, stamp_fluxes
 
 
@@ -34,7 +34,7 @@ def chain(tmp_path_factory):
     names = {
         n: str(folder / n) for n in ("p.h5", "m.pq", "r.ecsv", "k.h5", "k.csv", "t.tif", "h.pq")
     }
-    prepare_chunk(
+    write_records(
         name="stars",
         dataset=dataset,
         chunk=0,

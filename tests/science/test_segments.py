@@ -12,7 +12,8 @@ from scipy.signal import fftconvolve
 
 from lenshunt.config import Grid, SegmentsConfig
 from lenshunt.images import find_segments, read_segments, segment_chunk
-from lenshunt.images.segments import Segments, segment_noise_correlation
+from lenshunt.images.segmentation import segment_noise_correlation
+from lenshunt.images.segments import Segments
 from lenshunt.images.tiff16 import CutoutFile
 from lenshunt.records import SLOTS
 from lenshunt.records.metadata import Metadata, table_from_records

@@ -11,13 +11,13 @@ import signal
 import sys
 from pathlib import Path
 
-from raw_samples import common
+from raw_samples import common, write_records
 from raw_sets import MAKERS
 
 from lenshunt.config import CutoutsDataset, Grid, QualityConfig, SplitConfig
 from lenshunt.core import logged_to, raw_manifest
 from lenshunt.dataset import make_splits, write_shards
-from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk
+from lenshunt.images import homogenise_chunk, make_kernels
 from lenshunt.raw import raw_files
 
 GRID = Grid(psf_fwhm_arcsec=1.0, moffat_beta=3.0, pixel_scale_arcsec=0.168, size_px=32)
@@ -37,7 +37,7 @@ def prepare(folder: Path) -> None:
             Path("raw").mkdir()
             MAKERS["cutouts"](Path("raw"))
         raw_manifest(raw_files(DATASET), "hashes.json").write("manifest.csv")
-        prepare_chunk(
+        write_records(
             name="set",
             dataset=DATASET,
             chunk=0,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from raw_samples import hst_header
+from raw_samples import hst_header, write_records
 
 from lenshunt.config import CastlesDataset, CutoutsDataset, Dataset, Grid, QualityConfig
 from lenshunt.core import raw_manifest
-from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk
+from lenshunt.images import homogenise_chunk, make_kernels
 from lenshunt.raw import raw_files
 from lenshunt.raw.calibration import njy_per_hst_count
 from lenshunt.records import njy_per_count
@@ -70,7 +70,7 @@ SPACE = Grid(psf_fwhm_arcsec=0.2, pixel_scale_arcsec=0.06, size_px=128)
 
 
 def run_chain(dataset: Dataset, folder: Path, grid: Grid, name: str = "set") -> dict[str, str]:
-    """prepare_chunk, make_kernels and homogenise_chunk of a whole data set.
+    """write_records, make_kernels and homogenise_chunk of a whole data set.
 
     Returns the paths of pixels, metadata, rejected, kernels, psf_table, cutouts and table.
     """
@@ -84,7 +84,7 @@ def run_chain(dataset: Dataset, folder: Path, grid: Grid, name: str = "set") -> 
         "table": "t.parquet",
     }
     out = {key: str(folder / file) for key, file in files.items()}
-    prepare_chunk(
+    write_records(
         name=name,
         dataset=dataset,
         chunk=0,

@@ -7,8 +7,9 @@ import numpy as np
 from astropy.io import fits
 
 from lenshunt.config import Dataset
-from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.core import raw_manifest, read_manifest
+from lenshunt.images import prepare_chunk
+from lenshunt.raw import raw_files, read_chunk, reader_of
 from lenshunt.records import Cutout, Rejected
 
 
@@ -16,11 +17,35 @@ def read_all(
     dataset: Dataset, tmp_path: Path, name: str = "set"
 ) -> tuple[list[Cutout], list[Rejected]]:
     """All objects of a data set: (read, rejected)."""
-    reader = READERS[dataset.reader]
+    reader = reader_of(dataset)
     manifest = raw_manifest(raw_files(dataset), tmp_path / "hashes.json")
     items = list(reader.read(name, dataset, 0, reader.count(dataset), manifest))
     read = [item for item in items if isinstance(item, Cutout)]
     return read, [item for item in items if isinstance(item, Rejected)]
+
+
+def write_records(
+    *,
+    name: str,
+    dataset: Dataset,
+    manifest: str,
+    pixels: str,
+    metadata: str,
+    rejected: str,
+    chunk: int = 0,
+    chunks: int = 1,
+) -> None:
+    """Records of one chunk, as the rule of that name makes them."""
+    raw = read_chunk(name, dataset, chunk, chunks, read_manifest(manifest))
+    prepare_chunk(
+        name=name,
+        objects=raw.objects,
+        count=raw.count,
+        star_field=raw.star_field,
+        pixels=pixels,
+        metadata=metadata,
+        rejected=rejected,
+    )
 
 
 def common(survey: str, role: str = "labelled", **more: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from lenshunt.images.segment_columns import GEOMETRY
+from lenshunt.images.segments import GEOMETRY
 
 #: g r i z y fluxes in nJy of a blue and of a red galaxy.
 BLUE = (100.0, 110.0, 120.0, 125.0, 130.0)

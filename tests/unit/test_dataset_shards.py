@@ -18,7 +18,7 @@ from lenshunt.dataset import (
     make_splits,
     read_index,
     read_table,
-    shard_tar,
+    shard_writer,
     write_shards,
 )
 from lenshunt.images import CutoutFile, read_cutouts
@@ -83,7 +83,7 @@ def test_tar_headers_are_those_of_the_standard_library():
     ):
         info = tarfile.TarInfo(name)
         info.size = size
-        assert shard_tar.tar_header(name, size) == info.tobuf(tarfile.USTAR_FORMAT)
+        assert shard_writer.tar_header(name, size) == info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_row_groups_and_batches_leave_no_trace_in_the_shards(tmp_path, records):
@@ -181,7 +181,7 @@ def test_bad_pixels_stop_the_job_and_name_the_sample(tmp_path, records, band, va
 def test_a_full_disk_leaves_no_index_and_no_half_shard(tmp_path, records, monkeypatch):
     written = 0
 
-    def put(self, data, real=shard_tar.SplitWriter._put):
+    def put(self, data, real=shard_writer.SplitWriter._put):
         nonlocal written
         written += len(data)
         if written > 50_000:
@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_no_index_and_no_half_shard(tmp_path, records, monkey
         real(self, data)
 
     make_shards(tmp_path, records)
-    monkeypatch.setattr(shard_tar.SplitWriter, "_put", put)
+    monkeypatch.setattr(shard_writer.SplitWriter, "_put", put)
     with pytest.raises(OSError, match=r"shards could not be written: No space left"):
         make_shards(tmp_path, records)
     assert not (tmp_path / "index.json").exists()

@@ -18,7 +18,7 @@ from lenshunt.evidence.observing import (
 )
 from lenshunt.evidence.several_deflectors import draw_deflectors, draw_pairs, source_plane
 from lenshunt.evidence.simulated_batch import simulated
-from lenshunt.images.segment_columns import GEOMETRY
+from lenshunt.images.segments import GEOMETRY
 from lenshunt.models import CONDITIONS
 
 OBSERVING = Observing(

@@ -6,6 +6,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from images_samples import GROUND, write_cutouts, write_manifest
+from raw_samples import write_records
 from scipy.ndimage import shift
 
 from lenshunt.config import QualityConfig
@@ -15,7 +16,6 @@ from lenshunt.images import (
     homogenise_chunk,
     make_kernels,
     merge_rejected,
-    prepare_chunk,
     psf_from_stars,
     read_cutouts,
 )
@@ -27,7 +27,7 @@ from lenshunt.surveys import moffat_psf
 
 def _prepare(dataset, folder, chunk=0, chunks=1, name="stars"):
     paths = [str(folder / f"{chunk}-{chunks}{end}") for end in (".h5", ".parquet", ".ecsv")]
-    prepare_chunk(
+    write_records(
         name=name,
         dataset=dataset,
         chunk=chunk,

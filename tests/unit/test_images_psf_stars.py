@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from scipy.signal import fftconvolve
 
-from lenshunt.images import fwhm, psf_from_stars, psf_residual, source_psf
+from lenshunt.images import fwhm, psf_from_stars, psf_residual
 from lenshunt.images.source_psf import PsfFinder
 from lenshunt.raw.psfs import shipped_psf
 from lenshunt.records import Metadata
@@ -119,26 +119,18 @@ def test_too_few_stars_make_no_psf(stars):
     assert psf_from_stars(field, fwhm(true, 1.0)) is None
 
 
-class _Reader:
-    """Stands in for a reader whose field has too few stars, or enough."""
-
-    def __init__(self, field, scale):
-        self.field, self.scale, self.calls = field, scale, 0
-
-    def star_field(self, dataset, raw_file, filter_name):
-        self.calls += 1
-        return self.field, self.scale
-
-
 @pytest.mark.parametrize("stars, source", [(3, "survey"), (40, "stars")])
-def test_the_source_of_the_psf_is_recorded_and_found_once_per_field(monkeypatch, stars, source):
+def test_the_source_of_the_psf_is_recorded_and_found_once_per_field(stars, source):
     survey = survey_named("des")
     true = survey_psf(survey, "i", survey.pixel_scale_arcsec)
-    reader = _Reader(
-        star_field(true.astype(float), 3, stars, galaxies=5), survey.pixel_scale_arcsec
-    )
-    monkeypatch.setattr(source_psf, "reader_of", lambda dataset: reader)
-    finder = PsfFinder(None)
+    field = star_field(true.astype(float), 3, stars, galaxies=5)
+    calls = []
+
+    def field_of(raw_file, filter_name):
+        calls.append((raw_file, filter_name))
+        return field, survey.pixel_scale_arcsec
+
+    finder = PsfFinder(field_of)
     metadata = Metadata(
         sample_id="a",
         system_id="a",
@@ -159,5 +151,5 @@ def test_the_source_of_the_psf_is_recorded_and_found_once_per_field(monkeypatch,
     for _ in range(2):
         psf, said = finder.psf_of(cutout)
         assert said == source
-    assert reader.calls == 1
+    assert calls == [("field.fits", "i")]
     assert psf_residual(psf[2].astype(float), true.astype(float), fwhm(true, 1.0)) < 0.02

@@ -9,12 +9,11 @@ from astropy.table import Table
 from injection_runs import PRODUCTS, Injection, hosts_of, section, survey_in
 from injection_samples import des_hosts, hst_records
 from pyarrow import parquet
-from raw_samples import common
+from raw_samples import common, write_records
 
 from lenshunt.config import SplitConfig, StampsDataset
 from lenshunt.core import raw_manifest, read_manifest
 from lenshunt.dataset import excluded_rows, make_splits, read_exclusions, write_exclusions
-from lenshunt.images import prepare_chunk
 from lenshunt.injection import plan
 from lenshunt.injection.host_records import cutouts_of
 from lenshunt.injection.hosts import host_shape
@@ -294,7 +293,7 @@ def test_real_hsc_stamps_as_the_workflow_prepares_them_become_lenses(real_data, 
     manifest = str(tmp_path / "manifest.csv")
     raw_manifest(raw_files(stamps), tmp_path / "hashes.json").write(manifest)
     records = str(tmp_path / "records.h5"), str(tmp_path / "records.parquet")
-    prepare_chunk(
+    write_records(
         name="stamps", dataset=stamps, chunk=0, chunks=1, manifest=manifest,
         pixels=records[0], metadata=records[1], rejected=str(tmp_path / "rejected.ecsv"),
     )  # fmt: skip

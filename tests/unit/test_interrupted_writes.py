@@ -129,7 +129,7 @@ def test_an_index_never_names_shards_that_are_being_replaced(finished, tmp_path,
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lenshunt.dataset.shard_tar.SplitWriter.add", stop)
+    monkeypatch.setattr("lenshunt.dataset.shard_writer.SplitWriter.add", stop)
     with pytest.raises(KeyboardInterrupt):
         data_stages.shards(folder)
     assert not (folder / "shards/index.json").exists()

@@ -9,9 +9,18 @@ from astropy.io import fits
 from raw_samples import common, read_all, truncate
 
 from lenshunt.config import BolognaDataset
-from lenshunt.raw import raw_files
-from lenshunt.raw.files import BOLOGNA_BANDS
+from lenshunt.raw import raw_files, reader_of
 
+#: Official folder and file name of each band.
+BANDS = {
+    "ground": (
+        ("Band1", "SDSS_R"),
+        ("Band2", "SDSS_I"),
+        ("Band3", "SDSS_G"),
+        ("Band4", "SDSS_U"),
+    ),
+    "space": (("Band1", "EUC_VIS"),),
+}
 HEADER = "ID,is_lens,Einstein_area,numb_pix_lensed_image,flux_lensed_image_in_sigma"
 SIGMA = 3e-12
 
@@ -21,7 +30,7 @@ def challenge(folder, rows, header=HEADER, variant="ground", masked=0):
     (folder / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
     rng = np.random.default_rng(1)
     for row in rows:
-        for band_folder, stem in BOLOGNA_BANDS[variant]:
+        for band_folder, stem in BANDS[variant]:
             image = rng.normal(0, SIGMA, (101, 101)).astype(np.float32)
             image[46:55, 46:55] += 20 * SIGMA
             image.flat[:masked] = 100.0
@@ -160,10 +169,9 @@ def test_a_broken_file_costs_its_object_and_no_other(tmp_path, damage):
 def test_a_chunk_reads_the_same_objects_as_the_whole(tmp_path):
     sample = challenge(tmp_path, [f"{k},0,0,0,0" for k in range(100, 105)], variant="space")
     from lenshunt.core import raw_manifest
-    from lenshunt.raw import READERS
 
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
-    part = list(READERS["bologna"].read("set", sample, 2, 4, manifest))
+    part = list(reader_of(sample).read("set", sample, 2, 4, manifest))
     whole, _ = read_all(sample, tmp_path)
     assert [c.metadata for c in part] == [c.metadata for c in whole[2:4]] or str(
         [c.metadata for c in part]

@@ -1,5 +1,7 @@
-"""Of every format, the chunks of a data set together are the data set, each object once."""
+"""The registry of readers; of every format, chunks together are the data set, each object once."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -9,8 +11,9 @@ from raw_sets import MAKERS
 from test_raw_field import catalogue, field
 from test_raw_galaxy_zoo import write_image, write_table, zoo
 
+from lenshunt.config.datasets import SECTIONS
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.raw import READERS, raw_files, reader_of
 from lenshunt.records import Cutout
 
 
@@ -52,6 +55,30 @@ def test_every_reader_is_tested():
     assert set(SETS) == set(READERS)
 
 
+def test_every_section_of_a_raw_format_has_its_reader():
+    names = set(SECTIONS)
+    assert names - {"injection"} == set(READERS)
+
+
+@pytest.mark.parametrize("reader", SETS)
+def test_the_raw_files_hold_the_key_files_and_those_of_many_are_among_them(reader, tmp_path):
+    dataset, _ = SETS[reader](tmp_path)
+    assert set(dataset.files_of_many()) <= set(dataset.key_files()) <= set(raw_files(dataset))
+
+
+@pytest.mark.parametrize("reader", sorted({*SETS} - {"galaxy_zoo", "hst_galaxies"}))
+def test_planning_opens_no_file_and_imports_no_reader(reader, tmp_path):
+    """But for the formats whose tables name files."""
+    dataset, _ = SETS[reader](tmp_path)
+    code = (
+        "import sys; from lenshunt.config import dataset_from; from lenshunt.raw import raw_files;"
+        f"print(len(raw_files(dataset_from({dataset.model_dump()!r}))),"
+        "{'astropy', 'scipy'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split(maxsplit=1) == [f"{len(raw_files(dataset))}", "set()\n"]
+
+
 @pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken"])
 @pytest.mark.parametrize("reader", SETS)
 def test_chunks_together_are_the_data_set(reader, broken, tmp_path):
@@ -59,11 +86,11 @@ def test_chunks_together_are_the_data_set(reader, broken, tmp_path):
     if broken:
         truncate(file, 0.3)
     manifest = raw_manifest(raw_files(dataset), tmp_path / "hashes.json")
-    total = READERS[reader].count(dataset)
+    total = reader_of(dataset).count(dataset)
 
     def items(chunks):
         edges = [k * total // chunks for k in range(chunks + 1)]
-        read = READERS[reader].read
+        read = reader_of(dataset).read
         found = [
             one
             for start, stop in pairwise(edges)

@@ -14,8 +14,8 @@ from raw_samples import common, noise_image, read_all, tan_header, truncate
 
 from lenshunt.config import FieldDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
-from lenshunt.raw.pieces import values_at
+from lenshunt.raw import raw_files, reader_of, star_field
+from lenshunt.raw.field_images import values_at
 
 SHAPE = (180, 200)
 SCALE = 0.168
@@ -306,7 +306,7 @@ def test_a_truncated_image_or_a_psf_of_other_pixels_rejects_the_field(tmp_path):
     fits.writeto(tmp_path / "psf.fits", noise_image((21, 21), peak=1e4), tan_header((21, 21), 0.1))
     other = sample.model_copy(update={"psfs": {"i": str(tmp_path / "psf.fits")}})
     assert "PSF of 0.1 arcsec per pixel" in read_all(other, tmp_path)[1][0].reason
-    assert READERS["field"].count(other) == 1
+    assert reader_of(other).count(other) == 1
     truncate(tmp_path / "i.fits")
     cutouts, rejected = read_all(sample, tmp_path)
     assert not cutouts
@@ -316,16 +316,16 @@ def test_a_truncated_image_or_a_psf_of_other_pixels_rejects_the_field(tmp_path):
 def test_the_field_is_offered_for_stars(tmp_path):
     sample = field(tmp_path)
     cutout = read_all(sample, tmp_path)[0][0]
-    found, scale = READERS["field"].star_field(sample, cutout.metadata.raw_file, "i")
+    found, scale = star_field(sample, cutout.metadata.raw_file, "i")
     assert found.shape == SHAPE
     assert scale == pytest.approx(SCALE)
-    assert READERS["field"].star_field(sample, cutout.metadata.raw_file, "z") is None
+    assert star_field(sample, cutout.metadata.raw_file, "z") is None
 
 
 def test_chunks_together_give_what_one_reading_gives(tmp_path):
     sample = field(tmp_path, scan_step_arcsec=8.0, catalogue=catalogue(tmp_path))
     whole = [c.metadata.sample_id for c in read_all(sample, tmp_path)[0]]
-    reader = READERS["field"]
+    reader = reader_of(sample)
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
     parts = [
         item.metadata.sample_id
@@ -349,7 +349,7 @@ _MEMORY = """
 import resource, sys
 from lenshunt.config import FieldDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.raw import raw_files, reader_of
 folder = sys.argv[1]
 def read(image):
     dataset = FieldDataset(
@@ -357,7 +357,7 @@ def read(image):
         catalogue=folder + "/objects.csv",
     )
     manifest = raw_manifest(raw_files(dataset), folder + "/hashes.json")
-    return sum(1 for _ in READERS["field"].read("set", dataset, 0, 100, manifest))
+    return sum(1 for _ in reader_of(dataset).read("set", dataset, 0, 100, manifest))
 read(folder + "/small.fits")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert read(folder + "/large.fits") == 100
@@ -383,3 +383,49 @@ def test_100_cutouts_of_a_large_image_take_a_fraction_of_its_memory(tmp_path):
     command = [sys.executable, "-c", _MEMORY, str(tmp_path)]
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert grown < 0.2 * side * side * 4
+
+
+def test_a_masked_name_is_no_name(tmp_path):
+    path = catalogue(tmp_path, "ecsv", [("a", 100.0, 90.0), ("", 30.0, 150.0)], ("name", "x", "y"))
+    table = Table.read(path, format="ascii.ecsv")
+    table["name"] = np.ma.array(table["name"], mask=[False, True])
+    table.write(path, format="ascii.ecsv", overwrite=True)
+    cutouts, rejected = read_all(field(tmp_path, catalogue=path), tmp_path)
+    assert [c.metadata.sample_id for c in cutouts] == ["set-a"]
+    assert "the name is empty" in rejected[0].reason
+
+
+def test_a_sentinel_in_place_of_a_position_leaves_the_pixels(tmp_path):
+    rows = [("a", 100.5, 90.5, -99.0, -99.0), ("b", 30.0, 150.0, 150.0, 2.0)]
+    path = catalogue(tmp_path, rows=rows, names=("name", "x", "y", "ra", "dec"))
+    cutouts, rejected = read_all(field(tmp_path, catalogue=path), tmp_path)
+    assert not rejected
+    assert [c.metadata.ra for c in cutouts] == pytest.approx([150.0, 150.0], abs=1e-6)
+
+
+def test_positions_that_a_distortion_cannot_place_are_not_observed(tmp_path):
+    header = tan_header(SHAPE, SCALE)
+    header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
+    header["A_ORDER"] = header["B_ORDER"] = 3
+    header["A_2_0"], header["B_0_2"], header["A_3_0"], header["B_0_3"] = 2e-3, -2e-3, 1e-5, -1e-5
+    fits.writeto(tmp_path / "g.fits", noise_image(SHAPE), header)
+    rng = np.random.default_rng(1)
+    ra, dec = 150 + rng.uniform(-0.012, 0.012, 50), 2 + rng.uniform(-0.012, 0.012, 50)
+    rows = [("middle", 150.0, 2.0), *((f"o{k}", ra[k], dec[k]) for k in range(50))]
+    path = catalogue(tmp_path, rows=rows, names=("name", "ra", "dec"))
+    sample = field(tmp_path, images={"g": str(tmp_path / "g.fits")}, catalogue=path)
+    cutouts, rejected = read_all(sample, tmp_path)
+    assert not rejected
+    assert cutouts[0].metadata.sample_id == "set-middle"
+    assert 1 < len(cutouts) < 51
+
+
+def test_an_object_without_a_label_has_no_source_of_labels(tmp_path):
+    rows = [("a", 100.0, 90.0, 1), ("b", 30.0, 150.0, -1)]
+    path = catalogue(tmp_path, rows=rows, names=("name", "x", "y", "label"))
+    sample = field(tmp_path, "labelled", catalogue=path, label_source="obs:lens")
+    labels = [
+        (c.metadata.label, c.metadata.label_source, c.metadata.label_confidence)
+        for c in read_all(sample, tmp_path)[0]
+    ]
+    assert labels == [(1, "obs:lens", 0.99), (-1, "unlabelled", 0.0)]

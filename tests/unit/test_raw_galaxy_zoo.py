@@ -7,14 +7,17 @@ import math
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from raw_samples import common, noise_image, read_all, tan_header
 
 from lenshunt.config import ConfigError, GalaxyZooDataset, parse_config
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
-from lenshunt.raw.galaxy_zoo_table import PRESETS, position_of_name, read_rows
-from lenshunt.records import is_trainable_source
+from lenshunt.raw import raw_files, reader_of
+from lenshunt.raw.galaxy_zoo import PRESETS, _vote, position_of_name, read_rows
+from lenshunt.records import COLUMNS, Metadata, is_trainable_source, validate_table
+from lenshunt.records.metadata import table_from_records
 
 GZ2 = PRESETS["gz2"]
 HEADER = ["dr7objid", "ra", "dec", "rastring", GZ2.featured, GZ2.spiral, GZ2.ring]
@@ -230,8 +233,9 @@ def test_bad_rows_are_rejected_by_line_and_the_others_are_read(tmp_path):
 
 def test_a_table_without_a_named_column_is_an_error_that_names_it(tmp_path):
     table = write_table(tmp_path / "t.csv", [], [name for name in HEADER if name != GZ2.ring])
+    sample = zoo(table, images="{id}.fits")
     with pytest.raises(ValueError, match=rf"t\.csv: no column '{GZ2.ring}'"):
-        READERS["galaxy_zoo"].count(zoo(table, images="{id}.fits"))
+        reader_of(sample).count(sample)
 
 
 def test_an_image_that_does_not_begin_with_the_prefix_is_named(tmp_path):
@@ -255,8 +259,86 @@ def test_a_chunk_reads_the_same_galaxies_as_the_whole(tmp_path):
         write_image(tmp_path / f"{k}.fits")
     sample = zoo(table, images=str(tmp_path / "{id}.fits"))
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
-    whole = list(READERS["galaxy_zoo"].read("set", sample, 0, 5, manifest))
-    part = list(READERS["galaxy_zoo"].read("set", sample, 2, 4, manifest))
+    whole = list(reader_of(sample).read("set", sample, 0, 5, manifest))
+    part = list(reader_of(sample).read("set", sample, 2, 4, manifest))
     assert str([getattr(one, "metadata", one) for one in part]) == str(
         [getattr(one, "metadata", one) for one in whole[2:4]]
     )
+
+
+def _parsed(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.floats(allow_nan=True, allow_infinity=True).map(repr),
+        st.sampled_from(["", "nan", "NaN", "0", "1", "1.0000001", "-1e-9", "--", "None"]),
+        st.text(max_size=6),
+    )
+)
+def test_a_vote_is_a_fraction_or_missing_or_an_error_that_names_the_row(text):
+    text = text.strip()
+    number = _parsed(text)
+    missing = text == "" or (number is not None and math.isnan(number))
+    fraction = number is not None and -1e-6 <= number <= 1 + 1e-6
+    if missing or fraction:
+        value = _vote("t.csv: line 9, J1", {"ring": text}, "ring")
+        assert math.isnan(value) if missing else 0 <= value <= 1
+        assert missing or value == pytest.approx(number, abs=1e-5)
+    else:
+        with pytest.raises(ValueError, match=r"^t\.csv: line 9, J1: ring is "):
+            _vote("t.csv: line 9, J1", {"ring": text}, "ring")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 359.99), st.floats(-89.9, 89.9))
+def test_a_j_name_gives_the_position_back(ra, dec):
+    tenths = math.floor(abs(dec) * 36000)
+    hundredths = math.floor(ra / 15 * 360000)
+    name = (
+        f"J{hundredths // 360000:02d}{hundredths // 6000 % 60:02d}{hundredths % 6000 / 100:05.2f}"
+        f"{'-' if dec < 0 else '+'}{tenths // 36000:02d}{tenths // 600 % 60:02d}"
+        f"{tenths % 600 / 10:04.1f}"
+    )
+    found = position_of_name(name)
+    assert found[0] == pytest.approx(ra, abs=0.151 / 3600)
+    assert found[1] == pytest.approx(dec, abs=0.101 / 3600)
+
+
+@pytest.mark.parametrize("name", ["587732591714893851", "J99", "J996060.00+990000.0", ""])
+def test_a_name_that_is_no_position_gives_none(name):
+    assert all(math.isnan(value) for value in position_of_name(name))
+
+
+def test_the_votes_are_columns_of_every_metadata_table(tmp_path):
+    fields = ["featured_fraction", "spiral_fraction", "ring_fraction"]
+    assert all(name in COLUMNS for name in fields)
+    values = {
+        "sample_id": "a",
+        "system_id": "a",
+        "dataset": "d",
+        "raw_file": "f",
+        "raw_index": 0,
+        "raw_sha256": "0" * 64,
+        "label": -1,
+        "label_source": "weak:gzoo",
+        "label_confidence": 0.3,
+        "pixel_scale": 0.4,
+        "instrument": "x",
+        "survey": "sdss",
+    }
+    votes = Metadata(**values, featured_fraction=0.25)
+    table = validate_table(table_from_records([votes]))
+    assert table["featured_fraction"][0] == 0.25
+    assert np.isnan(table["spiral_fraction"][0])
+    assert str(Metadata.from_row(table.iloc[0].to_dict())) == str(votes)
+    for bad in (-0.1, 1.1, math.inf):
+        with pytest.raises(ValidationError, match="ring_fraction"):
+            Metadata(**values, ring_fraction=bad)
+        with pytest.raises(ValueError, match="ring_fraction"):
+            validate_table(table.assign(ring_fraction=bad))

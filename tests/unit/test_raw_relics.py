@@ -10,7 +10,7 @@ from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files
+from lenshunt.raw import raw_files, reader_of, star_field
 from lenshunt.raw.field_objects import photometry
 
 SHAPE = (200, 220)
@@ -156,7 +156,6 @@ def test_filters_on_different_grids_are_refused_with_the_remedy(tmp_path):
 def test_the_whole_field_is_offered_for_stars(tmp_path):
     sample = dataset(tmp_path)
     cutout = read_all(sample, tmp_path)[0][0]
-    star_field = READERS["relics"].star_field
     image, scale = star_field(sample, cutout.metadata.raw_file, "F814W")
     assert image.shape == SHAPE
     assert scale == pytest.approx(SCALE)
@@ -176,7 +175,7 @@ def test_a_broken_row_costs_that_row_and_is_named_by_its_line(tmp_path):
     assert "cat.txt:21: 3 values, the other rows have 9" in rejected[0].reason
     # the rows of a chunk that starts behind the good objects
     manifest = raw_manifest(raw_files(sample), tmp_path / "hashes.json")
-    assert list(READERS["relics"].read("set", sample, 2, 3, manifest)) == rejected
+    assert list(reader_of(sample).read("set", sample, 2, 3, manifest)) == rejected
 
 
 def test_a_cutout_with_an_arc_in_its_corner_is_no_negative(tmp_path):

@@ -4,8 +4,7 @@ import pytest
 from astropy.table import Table
 
 from lenshunt.images.rejected import merge_rejected, write_rejected
-from lenshunt.raw.reader import WHOLE_FILE
-from lenshunt.records import Rejected
+from lenshunt.records import WHOLE_FILE, Rejected
 from lenshunt.report.summary import rejected_text
 
 

@@ -23,7 +23,7 @@ from lenshunt.core import (
     remove_stale_lock,
 )
 from lenshunt.evidence import kinds_of, needs_baseline, rests_on
-from lenshunt.raw.files import files_of_many, key_files, raw_files
+from lenshunt.raw import raw_files
 
 if workflow.is_main_process and remove_stale_lock("."):
     print(
@@ -120,7 +120,7 @@ def reached_by_evidence(wildcards):
 
 @cache
 def key_files_of(dataset):
-    return key_files(CONFIG.datasets[dataset])
+    return CONFIG.datasets[dataset].key_files()
 
 
 def raw_digest(wildcards):

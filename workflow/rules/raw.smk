@@ -141,7 +141,7 @@ rule rejected:
         runtime=minutes(10),
     params:
         fraction_max=lambda w: CONFIG.datasets[w.dataset].rejected_fraction_max,
-        files_of_many=lambda w: len(files_of_many(CONFIG.datasets[w.dataset])),
+        files_of_many=lambda w: len(CONFIG.datasets[w.dataset].files_of_many()),
         code=code("rejected"),
     message:
         "Listing what could not be read of {wildcards.dataset}"

@@ -1,11 +1,16 @@
 """Data sets whose raw files show single objects: a team's own cutouts, and the public ones."""
 
+import glob
+import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from lenshunt.config.base import Strict
 from lenshunt.config.dataset_section import DatasetSection
+from lenshunt.core.patterns import existing, plain_names, resolve
 from lenshunt.records import metadata
 from lenshunt.surveys import AUTO
 
@@ -26,6 +31,33 @@ class FitsCutouts(DatasetSection):
     pixel_scale_arcsec: float | None = Field(None, gt=0)
     """From the WCS, else the survey's, where none."""
 
+    def variance_path(self, image: str) -> str | None:
+        """Path of the variance of `image`: its stem with the suffix, or None."""
+        if self.variance_suffix is None:
+            return None
+        path = Path(image)
+        return str(path.with_name(path.stem + self.variance_suffix + path.suffix))
+
+    def psf_path(self, image: str) -> str | None:
+        """Path of the PSF of `image` by the expression, or None.
+
+        Raises ValueError where it does not match, so that an image never is its own PSF.
+        """
+        if self.psf_pattern is None:
+            return None
+        pattern, replacement = self.psf_pattern
+        path, changed = re.subn(pattern, replacement, image, count=1)
+        if not changed or path == image:
+            raise ValueError(
+                f"{image}: psf_pattern {pattern!r} does not turn this name into that of a PSF file"
+            )
+        return path
+
+    def companions(self, images: Iterable[str]) -> set[str]:
+        """Paths of the variances and PSFs of `images`, whether they exist or not."""
+        found = [path for one in images for path in (self.variance_path(one), self.psf_path(one))]
+        return {path for path in found if path}
+
 
 class CutoutsDataset(FitsCutouts):
     """Any FITS cutouts: one file per object, bands by extension or by file name."""
@@ -42,6 +74,29 @@ class CutoutsDataset(FitsCutouts):
     """Label of every object, unless the catalogue has a column `label`."""
     label_source: metadata.LabelSource = "unlabelled"
     """Source of the labels."""
+
+    def key_files(self) -> list[str]:
+        catalogue = [self.catalogue] if self.catalogue else []
+        return [*catalogue, *plain_names(self.images)]
+
+    def found_files(self) -> list[str]:
+        images = [path for pair in self.image_files() for path in pair[1]]
+        return [*images, *existing(self.companions(images))]
+
+    def image_files(self) -> list[tuple[tuple[str, str], list[str]]]:
+        """Image files by (pattern, band), the band "" where one file holds all bands.
+
+        Without the variance and PSF files that such a wide pattern also matches.
+        """
+        if self.layout == "files":
+            return [
+                ((pattern, band), resolve([pattern.replace("{band}", band)]))
+                for pattern in self.images
+                for band in self.bands
+            ]
+        files = resolve(self.images)
+        companions = self.companions(files)
+        return [(("", ""), [path for path in files if path not in companions])]
 
     @model_validator(mode="after")
     def _band_is_in_the_pattern(self) -> Self:
@@ -85,6 +140,12 @@ class CastlesDataset(DatasetSection):
         """CASTLES is HST's, also where headers tell the survey."""
         return "hst" if self.survey == AUTO else super().telescope
 
+    def key_files(self) -> list[str]:
+        return [self.table, *plain_names(self.images)]
+
+    def found_files(self) -> list[str]:
+        return resolve(self.images)
+
 
 class HstLensesDataset(DatasetSection):
     """HST cutouts of lenses as HDF5, image and PSF files (dolphin's layout). Positives only."""
@@ -98,9 +159,24 @@ class HstLensesDataset(DatasetSection):
     same_system: dict[str, str] = {}
     """System that another name belongs to, for files that show one object twice."""
 
+    def key_files(self) -> list[str]:
+        return plain_names(self.images)
+
+    def found_files(self) -> list[str]:
+        images = resolve(self.images)
+        return [*images, *existing(map(self.psf_beside, images))]
+
+    @staticmethod
+    def psf_beside(image: str) -> str:
+        """Path of the PSF file beside an image_SYSTEM_FILTER.h5."""
+        path = Path(image)
+        return str(path.with_name("psf_" + path.name.removeprefix("image_")))
+
 
 class HstGalaxiesDataset(DatasetSection):
     """HST galaxies in GalSim's format: catalogue, image and PSF files. No lens labels."""
+
+    tables_name_files: ClassVar[bool] = True
 
     reader: Literal["hst_galaxies"]
     """The raw format."""
@@ -115,6 +191,12 @@ class HstGalaxiesDataset(DatasetSection):
     zero_point_ab: dict[str, float] = {"F606W": 26.486, "F814W": 25.937}
     """AB zero point by filter, of images in electrons per second."""
 
+    def key_files(self) -> list[str]:
+        return list(self.catalogues)
+
+    def files_of_many(self) -> list[str]:
+        return list(self.catalogues)
+
 
 class GalaxiesMLDataset(DatasetSection):
     """GalaxiesML HDF5 files (arXiv:2410.00271); no lens labels."""
@@ -125,6 +207,12 @@ class GalaxiesMLDataset(DatasetSection):
     """HDF5 files, read in this order; the file name tells the official split."""
     half_light_radius_unit: Literal["pixel", "arcsec"] = "pixel"
     """Unit of the *_half_light_radius columns."""
+
+    def key_files(self) -> list[str]:
+        return list(self.files)
+
+    def files_of_many(self) -> list[str]:
+        return list(self.files)
 
 
 class StampsDataset(DatasetSection):
@@ -140,6 +228,12 @@ class StampsDataset(DatasetSection):
     """Source of the labels."""
     size_px: int | None = Field(None, ge=16)
     """Side of the central cutout; the whole stamp where none."""
+
+    def key_files(self) -> list[str]:
+        return plain_names(self.images)
+
+    def found_files(self) -> list[str]:
+        return resolve(self.images)
 
 
 class VoteColumns(Strict):
@@ -172,6 +266,8 @@ class VoteColumns(Strict):
 class GalaxyZooDataset(FitsCutouts):
     """Galaxy Zoo table and FITS images: weak morphology votes, for pretraining only."""
 
+    tables_name_files: ClassVar[bool] = True
+
     tells_survey: ClassVar[bool] = True
 
     reader: Literal["galaxy_zoo"]
@@ -190,6 +286,9 @@ class GalaxyZooDataset(FitsCutouts):
     """Take only the rows of the table whose images are there."""
     label_confidence: float = Field(0.3, ge=0, lt=0.5)
     """Confidence in the votes; below 0.5, as of every weak source."""
+
+    def key_files(self) -> list[str]:
+        return [self.table]
 
     @model_validator(mode="after")
     def _images_are_named(self) -> Self:
@@ -218,6 +317,27 @@ class BolognaDataset(DatasetSection):
     """Take only the rows of the table whose images are there (samples of the full set)."""
     label_source: metadata.LabelSource = "sim:bologna"
     """Source of the labels."""
+
+    def key_files(self) -> list[str]:
+        return [self.labels]
+
+    def found_files(self) -> list[str]:
+        return [path for band in self.present().values() for path in band.values()]
+
+    def band_files(self) -> dict[str, str]:
+        """Official path by band, in the official order, with {id} for the object."""
+        stems = {
+            "ground": ("SDSS_R", "SDSS_I", "SDSS_G", "SDSS_U"),
+            "space": ("EUC_VIS",),
+        }[self.variant]
+        return {
+            stem: str(Path(self.images) / f"Band{k}" / f"image{stem}-{{id}}.fits")
+            for k, stem in enumerate(stems, start=1)
+        }
+
+    def present(self) -> dict[str, dict[str, str]]:
+        """Files that lie in the band folders: band -> object ID -> path."""
+        return {band: _present(path) for band, path in self.band_files().items()}
 
 
 class Bologna2Dataset(DatasetSection):
@@ -263,3 +383,25 @@ class Bologna2Dataset(DatasetSection):
         if len(set(bands)) < len(bands):
             raise ValueError("a band is listed twice")
         return bands
+
+    def key_files(self) -> list[str]:
+        return [self.catalogue]
+
+    def found_files(self) -> list[str]:
+        return [path for band in self.present().values() for path in band.values()]
+
+    def band_files(self) -> dict[str, str]:
+        """Path by band, with {id} for the object."""
+        folder = Path(self.images)
+        return {band: str(folder / self.pattern.replace("{band}", band)) for band in self.bands}
+
+    def present(self) -> dict[str, dict[str, str]]:
+        """Files that are there: band -> object ID -> path."""
+        return {band: _present(path) for band, path in self.band_files().items()}
+
+
+def _present(path: str) -> dict[str, str]:
+    """Files by object ID that a path with {id} leads to."""
+    before, _, after = path.partition("{id}")
+    found = sorted(glob.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
+    return {name[len(before) : len(name) - len(after)]: name for name in found}

@@ -21,12 +21,17 @@ LABELLED: tuple[Role, ...] = ("labelled", "negatives")
 
 
 class DatasetSection(Strict):
-    """What is common to the sections of all data sets."""
+    """What is common to the sections of all data sets.
+
+    Methods name files without opening one, so that planning needs no reader.
+    """
 
     lenses_only: ClassVar[bool] = False
     """Whether all that this reader reads is a lens."""
     tells_survey: ClassVar[bool] = False
     """Whether the survey may be auto: headers of the files, or the hosts, tell it."""
+    tables_name_files: ClassVar[bool] = False
+    """Whether the key files name others: the reader's `named_files` lists them."""
 
     survey: str
     """Name of the survey in resources/surveys.yaml: zero points, PSF, saturation. Readers whose
@@ -51,6 +56,21 @@ class DatasetSection(Strict):
     def telescope(self) -> str:
         """hst of hst and hst_wfc3: surveys of one telescope share what is before the underscore."""
         return self.survey.split("_")[0]
+
+    def key_files(self) -> list[str]:
+        """Files that the section names one by one, whether they exist or not: inputs of the DAG."""
+        return []
+
+    def found_files(self) -> list[str]:
+        """Files beyond the key files that lie where the section says.
+
+        Raises FileNotFoundError (with `filename`) for a pattern that matches nothing.
+        """
+        return []
+
+    def files_of_many(self) -> list[str]:
+        """Key files that hold many objects each; none where objects have files of their own."""
+        return []
 
     def problems(self, key: str, datasets: Mapping[str, "DatasetSection"]) -> Iterator[str]:
         """Sentences about what does not fit together in this section, or with other data sets.

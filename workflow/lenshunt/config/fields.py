@@ -29,6 +29,12 @@ class RelicsField(Strict):
     kappa: str | None = None
     """Convergence map of the same model; the deflections are checked against it."""
 
+    def key_files(self) -> list[str]:
+        """All files of the field."""
+        maps = (self.deflection_x, self.deflection_y, self.kappa)
+        named = [path for path in (self.arcs, *maps) if path]
+        return [self.catalogue, *self.images.values(), *self.weights.values(), *named]
+
 
 class RelicsDataset(DatasetSection):
     """RELICS cluster fields (DOI 10.17909/T9SP45): hard negatives, or a field to be searched."""
@@ -90,6 +96,12 @@ class RelicsDataset(DatasetSection):
                     f"{key}.z_source_max: {self.z_source_max} is not behind {cluster} at "
                     f"{z_cluster}"
                 )
+
+    def key_files(self) -> list[str]:
+        return [path for field in self.fields.values() for path in field.key_files()]
+
+    def files_of_many(self) -> list[str]:
+        return [field.catalogue for field in self.fields.values()]
 
 
 FieldColumn = Literal[
@@ -159,6 +171,11 @@ class FieldDataset(DatasetSection):
         without = [name for name in self.images if self.psfs and name not in self.psfs]
         if without:
             yield f"{key}.psfs: no PSF of {', '.join(without)}; name one for every filter, or none"
+
+    def key_files(self) -> list[str]:
+        catalogue = [self.catalogue] if self.catalogue else []
+        parts = (self.images, self.weights, self.psfs)
+        return list(dict.fromkeys(catalogue + [f for part in parts for f in part.values()]))
 
 
 def _named_filters(

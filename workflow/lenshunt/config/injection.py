@@ -31,7 +31,8 @@ class InjectionDataset(DatasetSection):
 
     Every host that can carry a visible lens gives a lens (label 1, sim:injection) and a host
     (label 0, obs:matched), which share the system of the host's own record, and often a hard
-    negative too: the host with light of the arcs' flux and colours that no lens has bent.
+    negative too: the host with light of the arcs' flux and colours that no lens has bent. `survey`
+    is that of the hosts, auto included.
     """
 
     tells_survey: ClassVar[bool] = True

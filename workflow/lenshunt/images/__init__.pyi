@@ -18,11 +18,11 @@ from .psf import target_psf as target_psf
 from .quality import assess as assess
 from .rejected import merge_rejected as merge_rejected
 from .resampling import resampling as resampling
-from .segment_files import read_segments as read_segments
-from .segment_files import segment_chunk as segment_chunk
-from .segment_files import write_segments as write_segments
+from .segmentation import find_segments as find_segments
+from .segmentation import segment_chunk as segment_chunk
 from .segments import Segments as Segments
-from .segments import find_segments as find_segments
+from .segments import read_segments as read_segments
+from .segments import write_segments as write_segments
 from .stars import psf_from_stars as psf_from_stars
 from .tiff16 import CutoutFile as CutoutFile
 from .tiff16 import read_cutouts as read_cutouts

@@ -10,8 +10,7 @@ from tqdm import tqdm
 
 from lenshunt.config import Grid, QualityConfig
 from lenshunt.images.convolution import MASKED_WEIGHT_MAX, convolve_batch
-from lenshunt.images.kernel_bank import KernelBank
-from lenshunt.images.kernels import kernel_key
+from lenshunt.images.kernels import KernelBank, kernel_key
 from lenshunt.images.psf import target_size
 from lenshunt.images.quality import assess
 from lenshunt.images.resampling import resampling

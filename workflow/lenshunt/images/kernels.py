@@ -1,5 +1,6 @@
-"""Matching kernels of a data set: one per distinct PSF and pixel scale, with its quality check."""
+"""Matching kernels of a data set: one per distinct PSF and pixel scale, checked, written, read."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import h5py
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from lenshunt.config import Grid
 from lenshunt.core import whole_files
+from lenshunt.images.convolution import KernelTransforms, transform_kernels
 from lenshunt.images.matching import (
     PEAK_GAIN_MAX,
     Match,
@@ -24,7 +26,7 @@ from lenshunt.images.psf import (
     psf_residual,
     target_psf,
 )
-from lenshunt.images.resampling import resampling
+from lenshunt.images.resampling import Resampling, resampling
 from lenshunt.records import SLOTS, RecordReader
 
 #: Columns of the QA table.
@@ -282,3 +284,51 @@ def _unmatched_message(chunks: list[tuple[str, str]], missed: pd.DataFrame, grid
         f"{worst['explanation']}. Raise psf_fwhm_arcsec of this grid (the broadest PSF that misses "
         f"it has {missed['fwhm_arcsec'].max():.2f} arcsec), or set its unmatched to keep or drop"
     )
+
+
+class KernelBank:
+    """Matching kernels by key; keeps the `keep` most recently used sets of transforms."""
+
+    def __init__(self, file: h5py.File, keep: int = 4) -> None:
+        self._file, self._keep = file, keep
+        self._sets: OrderedDict[tuple, tuple[KernelTransforms, np.ndarray]] = OrderedDict()
+
+    def judgement(self, keys: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Growth-curve residual of each kernel, and whether it passed the gate."""
+        attrs = [self._group(key).attrs for key in keys]
+        residual = np.array([attr["residual"] for attr in attrs], dtype=float)
+        return residual, np.array([attr["matched"] for attr in attrs], dtype=bool)
+
+    def transforms(
+        self, keys: list[str], shape: tuple[int, int], onto: Resampling
+    ) -> tuple[KernelTransforms, np.ndarray]:
+        """Transforms of the kernels for images of `shape`, and their noise gains.
+
+        The gains, float32 [m, size, size], turn a variance convolved with k^2 into the variance
+        of the resampled pixels.
+        """
+        name = (tuple(keys), shape, onto.area_ratio)
+        if name not in self._sets:
+            kernels = [self._group(key)["kernel"][()] for key in keys]
+            gains = [onto.noise_gain(k) / np.square(k, dtype=float).sum() for k in kernels]
+            self._sets[name] = (
+                transform_kernels(kernels, shape),
+                np.stack(gains).astype(np.float32),
+            )
+            while len(self._sets) > self._keep:
+                self._sets.popitem(last=False)
+        self._sets.move_to_end(name)
+        return self._sets[name]
+
+    def white_noise(self, key: str) -> float:
+        """Sum of k^2: variance per pixel of white noise of variance 1 after the kernel."""
+        return float(np.square(self._group(key)["kernel"][()], dtype=float).sum())
+
+    def _group(self, key: str) -> h5py.Group:
+        try:
+            return self._file[f"kernel/{key}"]
+        except KeyError:
+            raise KeyError(
+                f"{self._file.filename}: no kernel {key}; records and kernels do not belong "
+                "together, make the kernels again"
+            ) from None

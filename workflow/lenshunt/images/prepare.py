@@ -1,18 +1,16 @@
 """Raw objects to records: sky removed, variance, PSF, photometry; what fails is listed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
 
-from lenshunt.config import Dataset
-from lenshunt.core import pipeline_commit, read_manifest
+from lenshunt.core import pipeline_commit
 from lenshunt.images.background import fill_variance, remove_background
 from lenshunt.images.photometry import aperture_photometry
 from lenshunt.images.rejected import write_rejected
-from lenshunt.images.source_psf import PsfFinder, fwhm_of, reference_band
-from lenshunt.raw import reader_of
+from lenshunt.images.source_psf import PsfFinder, StarField, fwhm_of, reference_band
 from lenshunt.records import (
     SLOTS,
     Cutout,
@@ -29,44 +27,36 @@ BATCH = 32
 def prepare_chunk(
     *,
     name: str,
-    dataset: Dataset,
-    chunk: int,
-    chunks: int,
-    manifest: str,
+    objects: Iterable[Cutout | Rejected],
+    count: int,
+    star_field: StarField,
     pixels: str,
     metadata: str,
     rejected: str,
 ) -> None:
-    """Read the objects [chunk N // chunks, (chunk + 1) N // chunks) of data set `name`.
+    """Write the records of one chunk of data set `name`; memory holds one batch of its objects.
 
-    manifest : CSV of the data set's raw files
+    objects : as a reader yields them; their order is kept
+    count : number of objects, rejected ones included
+    star_field : of the data set, for cutouts that carry no PSF
     pixels, metadata : HDF5 and Parquet of the records
     rejected : ECSV of the objects that could not be read, with the reason
     """
-    reader = reader_of(dataset)
-    total = reader.count(dataset)
-    start, stop = chunk * total // chunks, (chunk + 1) * total // chunks
-    finder = PsfFinder(dataset)
+    finder = PsfFinder(star_field)
     failures: list[Rejected] = []
-    objects = tqdm(
-        reader.read(name, dataset, start, stop, read_manifest(manifest)),
-        total=stop - start,
-        desc=f"reading {name}",
-        unit="object",
-        disable=None,
-    )
+    shown = tqdm(objects, total=count, desc=f"reading {name}", unit="object", disable=None)
     with RecordWriter(pixels, metadata) as writer:
-        for batch in _batches(objects, failures):
+        for batch in _batches(shown, failures):
             for outcome in prepare_batch(batch, finder):
                 if isinstance(outcome, Rejected):
                     failures.append(outcome)
                 else:
                     writer.add(outcome)
-    write_rejected(failures, stop - start, rejected)
+    write_rejected(failures, count, rejected)
 
 
 def _batches(
-    objects: Iterator[Cutout | Rejected], failures: list[Rejected]
+    objects: Iterable[Cutout | Rejected], failures: list[Rejected]
 ) -> Iterator[list[Cutout]]:
     """Cutouts in the reader's order, BATCH at a time; rejections go to `failures`."""
     waiting: list[Cutout] = []

@@ -1,15 +1,18 @@
 """The PSF of a cutout: shipped, else from stars of its field, else the survey's."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
-from lenshunt.config import Dataset
 from lenshunt.images.psf import centred_stamp, fwhm
 from lenshunt.images.stars import psf_from_stars
-from lenshunt.raw import reader_of
 from lenshunt.records import SLOTS, Cutout, Metadata
 from lenshunt.surveys import survey_named, survey_psf
+
+#: (raw_file, filter) -> image [y, x] of the whole field, NaN where unusable, and its pixel scale in
+#: arcsec; None where there is no field in which stars may be found.
+StarField = Callable[[str, str], tuple[np.ndarray, float] | None]
 
 #: Order in which band slots stand for the object: i, else the nearest with data.
 REFERENCE_ORDER = tuple(SLOTS.index(slot) for slot in "irzgy")
@@ -23,8 +26,8 @@ def reference_band(band_flags: tuple[int, ...]) -> int:
 class PsfFinder:
     """Finds the PSFs of the cutouts of one data set; keeps one star PSF per field and filter."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+    def __init__(self, star_field: StarField) -> None:
+        self._star_field = star_field
         self._from_stars: dict[tuple[str, str], tuple[np.ndarray, float] | None] = {}
         self._last_found: dict[int, np.ndarray] = {}
         self._last_stack = np.zeros((len(SLOTS), 1, 1), np.float32)
@@ -69,7 +72,7 @@ class PsfFinder:
     ) -> tuple[np.ndarray, float] | None:
         key = (raw_file, filter_name)
         if key not in self._from_stars:
-            field = reader_of(self._dataset).star_field(self._dataset, raw_file, filter_name)
+            field = self._star_field(raw_file, filter_name)
             result = None
             if field is not None:
                 image, scale = field

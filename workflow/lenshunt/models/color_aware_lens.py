@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from lenshunt.images.segment_columns import POINT_LIKE
+from lenshunt.images.segments import POINT_LIKE
 from lenshunt.lensing import colour_consistency_loss, colour_weight
 from lenshunt.models.grouping import (
     STATISTICS,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lenshunt.images.segment_columns import GEOMETRY, packed_bands
+from lenshunt.images.segments import GEOMETRY, packed_bands
 from lenshunt.lensing.colour_prior import FLOOR_MAG, SNR_MIN
 
 _POGSON = 2.5 / math.log(10)

@@ -1,5 +1,6 @@
 """Lens Finding Challenge 1 (Metcalf et al. 2019): FITS per band and object, and the label table."""
 
+import csv
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +11,11 @@ from lenshunt.config import BolognaDataset
 from lenshunt.core import Manifest
 from lenshunt.core.robust import difference_sigma
 from lenshunt.raw.calibration import unusable_counts
-from lenshunt.raw.files import BOLOGNA_BANDS, bologna_path, present_by_band, read_csv_rows
 from lenshunt.raw.fits_image import open_fits, pixels
 from lenshunt.raw.planes import Plane, fill_slots, plane
-from lenshunt.raw.reader import attempt, join_paths, no_star_field, raw_digest
+from lenshunt.raw.reader import attempt, join_paths, raw_digest
 from lenshunt.records import SLOTS, Cutout, Metadata, Rejected, njy_per_count
 from lenshunt.surveys import Survey, survey_named
-
-star_field = no_star_field
 
 _COLUMNS = (
     "ID",
@@ -33,14 +31,21 @@ _APERTURE_DIAMETER_ARCSEC = 3.0
 
 def _rows(dataset: BolognaDataset) -> list[dict[str, str]]:
     """Rows of the label table in its order; with only_present, those with an image."""
-    rows = read_csv_rows(dataset.labels)
+    rows = _csv_rows(dataset.labels)
     missing = [column for column in _COLUMNS if not rows or column not in rows[0]]
     if missing:
         raise ValueError(f"{dataset.labels}: no column {missing[0]}; is this the label table?")
     if dataset.only_present:
-        present = set().union(*present_by_band(dataset).values())
+        present = set().union(*dataset.present().values())
         rows = [row for row in rows if row["ID"].strip() in present]
     return rows
+
+
+def _csv_rows(path: str) -> list[dict[str, str]]:
+    """Rows of a CSV, keys stripped of spaces and quotes (both header styles exist)."""
+    with open(path, newline="", encoding="utf-8-sig") as stream:
+        rows = csv.DictReader(stream, skipinitialspace=True)
+        return [{(key or "").strip().strip('"'): value for key, value in r.items()} for r in rows]
 
 
 def count(dataset: BolognaDataset) -> int:
@@ -64,8 +69,7 @@ def read(
 
 def _paths(dataset: BolognaDataset, row: dict[str, str]) -> list[str]:
     identity = row["ID"].strip()
-    bands = BOLOGNA_BANDS[dataset.variant]
-    return [bologna_path(dataset, folder, stem, identity) for folder, stem in bands]
+    return [path.replace("{id}", identity) for path in dataset.band_files().values()]
 
 
 def _cutout(
@@ -77,8 +81,8 @@ def _cutout(
     manifest: Manifest,
 ) -> Cutout:
     paths = _paths(dataset, row)
-    bands = [stem for _, stem in BOLOGNA_BANDS[dataset.variant]]
-    planes = [_plane(path, band, survey) for path, band in zip(paths, bands, strict=True)]
+    bands = zip(paths, dataset.band_files(), strict=True)
+    planes = [_plane(path, band, survey) for path, band in bands]
     where = f"{dataset.labels}: ID {row['ID']}"
     arrays, fields = fill_slots(planes, where)
     label = number_in(row, "is_lens", where)

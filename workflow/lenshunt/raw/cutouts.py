@@ -1,5 +1,6 @@
 """Any FITS cutouts: bands as extensions or planes of one file, or one file per band."""
 
+import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,8 @@ from astropy.table import Table
 
 from lenshunt.config import CutoutsDataset, GalaxyZooDataset
 from lenshunt.core import Manifest
+from lenshunt.core.patterns import existing
 from lenshunt.raw.calibration import njy_per_pixel_unit, unusable_counts
-from lenshunt.raw.companions import psf_path, variance_path
-from lenshunt.raw.files import cutout_groups
 from lenshunt.raw.fits_image import (
     Keywords,
     celestial_wcs,
@@ -26,11 +26,9 @@ from lenshunt.raw.fits_image import (
 )
 from lenshunt.raw.planes import fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf
-from lenshunt.raw.reader import attempt, join_paths, no_star_field, raw_digest
+from lenshunt.raw.reader import attempt, join_paths, raw_digest
 from lenshunt.records import Cutout, Metadata, Rejected
 from lenshunt.surveys import Survey, survey_of
-
-star_field = no_star_field
 
 #: Data sets whose bands, variance and PSF lie in FITS files by the same keys of the config.
 FitsDataset = CutoutsDataset | GalaxyZooDataset
@@ -76,6 +74,49 @@ def read(
         lambda k: _cutout(name, dataset, k, objects[k], catalogue, manifest),
         [key.partition("\0")[0] for key, _ in objects],
     )
+
+
+def cutout_groups(dataset: CutoutsDataset) -> dict[str, dict[str, str]]:
+    """Image files by object name and band; the band is "" where one file holds all bands.
+
+    Raises FileNotFoundError where a pattern matches nothing.
+    """
+    groups: dict[str, dict[str, str]] = {}
+    for (pattern, band), paths in dataset.image_files():
+        for path in paths:
+            name = object_name(path, pattern, band) if band else Path(path).stem
+            _add(groups, name, band, path)
+    return dict(sorted(groups.items())) if dataset.layout == "files" else groups
+
+
+def _add(groups: dict[str, dict[str, str]], name: str, band: str, path: str) -> None:
+    """Add a file to its object; two files of one name and band (in two folders) are two objects.
+
+    The second is called NAME NUL PATH, so that the reader can tell and refuse it.
+    """
+    taken = band in groups.get(name, {})
+    groups.setdefault(f"{name}\0{path}" if taken else name, {})[band] = path
+
+
+def object_name(path: str, pattern: str, band: str) -> str:
+    """Stem of `path` without its band and one separator; of a name that is the band, the folder.
+
+    The band is taken out where `pattern` has {band}: other parts of a name may look like it.
+    """
+    stem = Path(path).stem
+    before, found, after = Path(pattern).stem.partition("{band}")
+    if not found:
+        return stem
+    for start in range(len(stem) - len(band), -1, -1):
+        head, tail = stem[:start], stem[start + len(band) :]
+        here = stem[start:].startswith(band)
+        if here and fnmatch.fnmatchcase(head, before) and fnmatch.fnmatchcase(tail, after):
+            if head.endswith(("_", "-")):
+                return head[:-1] + tail
+            return head + tail.removeprefix(tail[:1] if tail[:1] in ("_", "-") else "") or (
+                Path(path).parent.name
+            )
+    return stem
 
 
 def read_catalogue(path: str) -> dict[str, dict[str, Any]]:
@@ -195,13 +236,8 @@ def observation(dataset: FitsDataset, header: Keywords, survey: Survey) -> dict[
 
 def all_files(dataset: FitsDataset, paths: list[str]) -> list[str]:
     """Images with their variance and PSF files."""
-    companions = [variance_path(dataset, path) for path in paths]
-    companions += [_existing(psf_path(dataset, path)) for path in paths]
-    return list(dict.fromkeys([*paths, *(path for path in companions if path)]))
-
-
-def _existing(path: str | None) -> str | None:
-    return path if path is not None and Path(path).is_file() else None
+    variances = [path for path in map(dataset.variance_path, paths) if path]
+    return list(dict.fromkeys([*paths, *variances, *existing(map(dataset.psf_path, paths))]))
 
 
 #: One band of one object: filter, header, counts, variance or None, PSF or None, path.
@@ -214,8 +250,8 @@ def _layers(dataset: FitsDataset, files: dict[str, str]) -> list[_Layer]:
     for band, path in files.items():
         bands = [band] if band else dataset.bands
         images = _images(dataset, path, bands)
-        variances = _optional(dataset, variance_path(dataset, path), bands)
-        psf_file = _existing(psf_path(dataset, path))
+        variances = _optional(dataset, dataset.variance_path(path), bands)
+        psf_file = next(iter(existing([dataset.psf_path(path)])), None)
         psfs = _optional(dataset, psf_file, bands)
         for k, filter_name in enumerate(bands):
             counts, header = images[k]

@@ -15,16 +15,20 @@ from lenshunt.raw.calibration import unusable_counts
 from lenshunt.raw.planes import fill_slots, plane
 from lenshunt.raw.reader import (
     UNREADABLE,
-    WHOLE_FILE,
     attempt,
-    no_star_field,
     raw_digest,
     reason_of,
 )
-from lenshunt.records import SLOTS, Cutout, Metadata, Rejected, njy_from_magnitude, njy_per_count
+from lenshunt.records import (
+    SLOTS,
+    WHOLE_FILE,
+    Cutout,
+    Metadata,
+    Rejected,
+    njy_from_magnitude,
+    njy_per_count,
+)
 from lenshunt.surveys import Survey, survey_named
-
-star_field = no_star_field
 
 #: Galaxies read at once; a file has 17-90 GB and is never read whole.
 _SLICE = 64

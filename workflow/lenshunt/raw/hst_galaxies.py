@@ -11,21 +11,21 @@ from astropy.io import fits
 
 from lenshunt.config import HstGalaxiesDataset
 from lenshunt.core import Manifest
+from lenshunt.core.patterns import existing
 from lenshunt.raw.field_images import separation_arcsec
 from lenshunt.raw.fits_image import open_fits, pixels
 from lenshunt.raw.planes import Plane, fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf
 from lenshunt.raw.reader import (
     UNREADABLE,
-    WHOLE_FILE,
     attempt,
     join_paths,
-    no_star_field,
     raw_digest,
     reason_of,
 )
 from lenshunt.records import (
     SLOTS,
+    WHOLE_FILE,
     Cutout,
     Metadata,
     Rejected,
@@ -33,8 +33,6 @@ from lenshunt.records import (
     njy_per_count,
     slot_index,
 )
-
-star_field = no_star_field
 
 _COLUMNS = (
     "IDENT",
@@ -109,9 +107,9 @@ def _catalogues(dataset: HstGalaxiesDataset) -> list[tuple[str, list[_Stamp], st
 
 
 def named_files(dataset: HstGalaxiesDataset) -> list[str]:
-    """Image and PSF files that the readable catalogues name, sorted and unique."""
+    """Image and PSF files that the readable catalogues name and that are there."""
     stamps = [stamp for _, rows, _ in _catalogues(dataset) for stamp in rows]
-    return sorted({path for stamp in stamps for path in (stamp.gal_path, stamp.psf_path)})
+    return existing({path for stamp in stamps for path in (stamp.gal_path, stamp.psf_path)})
 
 
 def _shape(stamp: _Stamp) -> tuple[int, ...] | None:

@@ -9,14 +9,12 @@ import numpy as np
 
 from lenshunt.config import HstLensesDataset
 from lenshunt.core import Manifest
-from lenshunt.raw.files import psf_beside, resolve
+from lenshunt.core.patterns import existing, resolve
 from lenshunt.raw.planes import Plane, fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf
-from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, no_star_field, raw_digest
+from lenshunt.raw.reader import UNREADABLE, attempt, join_paths, raw_digest
 from lenshunt.records import Cutout, Metadata, Rejected, njy_per_count
 from lenshunt.surveys import Survey, survey_named
-
-star_field = no_star_field
 
 #: Filters of a system share one grid where origin and orientation agree within this many pixels.
 _SAME_GRID_PX = 0.1
@@ -113,10 +111,11 @@ def _cutout(
 ) -> Cutout:
     images = objects[index]
     system = _name_parts(images[0])[0]
-    arrays, fields = fill_slots([_plane(path, survey) for path in images], images[0])
+    planes = [_plane(path, dataset.psf_beside(path), survey) for path in images]
+    arrays, fields = fill_slots(planes, images[0])
     several = sum(_name_parts(files[0])[0] == system for files in objects) > 1
     suffix = "-" + "-".join(_name_parts(path)[1] for path in images) if several else ""
-    files = [*images, *(path for path in map(psf_beside, images) if Path(path).is_file())]
+    files = [*images, *existing(map(dataset.psf_beside, images))]
     grid = _grid(images[0])
     if grid is None:
         raise ValueError(f"{images[0]}: ra_at_xy_0, dec_at_xy_0 or transform_pix2angle is no array")
@@ -138,7 +137,7 @@ def _cutout(
     return Cutout(metadata=metadata, **arrays)
 
 
-def _plane(path: str, survey: Survey) -> Plane:
+def _plane(path: str, psf_file: str, survey: Survey) -> Plane:
     """One filter in nJy; variance = background_rms^2 + Poisson noise of the positive flux."""
     _, filter_name = _name_parts(path)
     with h5py.File(path) as file:
@@ -152,7 +151,6 @@ def _plane(path: str, survey: Survey) -> Plane:
         exposure_s = np.asarray(file["exposure_time"][()], dtype=np.float64)
     unexposed = np.broadcast_to(exposure_s <= 0, rate.shape)
     poisson = np.clip(rate, 0.0, None) / np.where(exposure_s > 0, exposure_s, np.inf)
-    psf_file = psf_beside(path)
     psf = None
     if Path(psf_file).is_file():
         with h5py.File(psf_file) as file:

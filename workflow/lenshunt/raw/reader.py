@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,24 +27,37 @@ UNREADABLE = (
 )
 
 
-@dataclass(frozen=True)
-class Reader:
-    """One raw format.
+class Reader(Protocol):
+    """Module of one raw format: all that is known of it, beside its section of the config.
 
-    key_files(dataset) : files named in the config, the inputs of the DAG
-    raw_files(dataset) : all files, patterns resolved
-    count(dataset) : number of objects
-    read(name, dataset, start, stop, manifest) : iterator of Cutout or Rejected for the objects
-        [start, stop), in a stable order
-    star_field(dataset, raw_file, filter_name) : (image [y, x] in nJy with NaN where unusable,
-        pixel_scale_arcsec) of the whole field in which stars may be found, or None
+    Two functions more where they are needed: `named_files(dataset)`, the existing files that the
+    key files name (section fact `tables_name_files`), and `star_field(dataset, raw_file,
+    filter_name)`, see `lenshunt.raw.star_field`.
     """
 
-    key_files: Callable[[Any], list[str]]
-    raw_files: Callable[[Any], list[str]]
-    count: Callable[[Any], int]
-    read: Callable[[str, Any, int, int, Manifest], Iterator[Cutout | Rejected]]
-    star_field: Callable[[Any, str, str], tuple[np.ndarray, float] | None]
+    def count(self, dataset: Any) -> int:
+        """Number of objects."""
+
+    def read(
+        self, name: str, dataset: Any, start: int, stop: int, manifest: Manifest
+    ) -> Iterator[Cutout | Rejected]:
+        """Cutout or Rejected for the objects [start, stop), in a stable order."""
+
+    def named_files(self, dataset: Any) -> list[str]:
+        """Of formats whose tables name files: those that exist."""
+
+
+@dataclass(frozen=True)
+class RawChunk:
+    """Objects of one chunk, read one after the other as they are asked for.
+
+    count : number of objects, rejected ones included
+    star_field : (raw_file, filter) -> `lenshunt.raw.star_field` of the data set
+    """
+
+    objects: Iterator[Cutout | Rejected]
+    count: int
+    star_field: Callable[[str, str], tuple[np.ndarray, float] | None]
 
 
 #: What HDF5 tells of the moment: times, addresses, numbers of open files.
@@ -52,8 +65,6 @@ _HDF5_STATE = re.compile(
     r",? ?\b(time|file descriptor|buf|total read size|bytes this sub-read|bytes actually read"
     r"|offset|flags|o_flags) = [^,)]*"
 )
-#: raw_index of a Rejected that stands for a whole file of many objects, their number unknown.
-WHOLE_FILE = -1
 
 
 def attempt(
@@ -117,8 +128,3 @@ def raw_digest(paths: list[str], manifest: Manifest) -> str:
 def join_paths(paths: list[str]) -> str:
     """Value of the metadata field raw_file for the files of one object."""
     return ";".join(paths)
-
-
-def no_star_field(dataset: Any, raw_file: str, filter_name: str) -> None:
-    """For formats that ship single objects: no field in which to look for stars."""
-    return None

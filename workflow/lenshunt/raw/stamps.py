@@ -9,15 +9,13 @@ import numpy as np
 
 from lenshunt.config import StampsDataset
 from lenshunt.core import Manifest
+from lenshunt.core.patterns import resolve
 from lenshunt.raw.crop import crop
-from lenshunt.raw.files import resolve
 from lenshunt.raw.planes import fill_slots, plane
 from lenshunt.raw.psfs import shipped_psf
-from lenshunt.raw.reader import attempt, no_star_field, raw_digest
+from lenshunt.raw.reader import attempt, raw_digest
 from lenshunt.records import SLOTS, Cutout, Metadata, Rejected, njy_per_count
 from lenshunt.surveys import Survey, survey_named
-
-star_field = no_star_field
 
 #: Mask planes of LSST afw in their default order (afw MaskedImage). The files name no planes; the
 #: order is confirmed by their use: bit 5 covers the objects, bits 2 and 3 the same cosmic rays.

@@ -1,7 +1,7 @@
 """Cutout and its metadata (schema v2.0), band slots and units: the one type that flows."""
 
 from lenshunt.records.bands import SLOTS, Filter, filter_named, load_filters, slot_index
-from lenshunt.records.cutout import Cutout, CutoutBatch, Rejected
+from lenshunt.records.cutout import WHOLE_FILE, Cutout, CutoutBatch, Rejected
 from lenshunt.records.metadata import (
     COLUMNS,
     LABEL_SOURCES,
@@ -20,6 +20,7 @@ __all__ = [
     "LABEL_SOURCES",
     "SCHEMA_VERSION",
     "SLOTS",
+    "WHOLE_FILE",
     "Cutout",
     "CutoutBatch",
     "Filter",

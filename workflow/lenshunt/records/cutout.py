@@ -8,6 +8,9 @@ import pandas as pd
 from lenshunt.records.bands import SLOTS
 from lenshunt.records.metadata import Metadata
 
+#: raw_index of a Rejected that stands for a whole file of many objects, their number unknown.
+WHOLE_FILE = -1
+
 
 @dataclass(frozen=True)
 class Cutout:

@@ -2,7 +2,7 @@
 
 import torch
 
-from lenshunt.images.segment_columns import GEOMETRY
+from lenshunt.images.segments import GEOMETRY
 from lenshunt.records import SLOTS
 
 #: Columns of x, y and area in the packed segments of the shards: after fluxes and variances.

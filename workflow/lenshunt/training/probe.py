@@ -13,7 +13,7 @@ from torch import nn
 
 from lenshunt.config import Grid, LossTerm, ModelConfig, TrainingConfig
 from lenshunt.core import write_json
-from lenshunt.images.segment_columns import GEOMETRY
+from lenshunt.images.segments import GEOMETRY
 from lenshunt.models import CONDITIONS, Batch, LensNetwork, Normalisation, build_model
 from lenshunt.models.registry import count_parameters
 from lenshunt.records import SLOTS
