@@ -246,6 +246,12 @@ def test_a_base_that_is_missing_or_its_own_is_refused(tmp_path):
         load_model_config(folder / "a.yaml")
 
 
+def test_an_unknown_parameter_of_a_model_is_refused_with_its_file_before_any_job(tmp_path):
+    model_files(tmp_path, net=PARENT.replace("feedback", "fedback"))
+    with pytest.raises(ConfigError, match=r"net\.yaml: parameters\.fedback: .* takes .*feedback,"):
+        load_model_config(tmp_path / "net.yaml")
+
+
 def test_only_models_of_the_experiment_are_fused():
     values = values_of()
     values["experiments"]["ground"]["members"] = ["resnet18_narrow", "alexnet"]

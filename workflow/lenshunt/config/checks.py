@@ -9,7 +9,7 @@ from lenshunt.config.field_checks import check_fields
 from lenshunt.config.held_out_checks import check_held_out
 from lenshunt.config.injection_checks import check_injection
 from lenshunt.config.load import ConfigError, merged_training, model_files
-from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
+from lenshunt.config.models import ModelConfig
 from lenshunt.config.online_checks import check_online
 from lenshunt.config.render_checks import check_renders
 from lenshunt.config.root import Config
@@ -269,5 +269,5 @@ def _segments(config: Config, models: Mapping[str, ModelConfig]) -> list[str]:
         f"{models[model].architecture} reads segments; set segments.enabled: true or remove {model}"
         for name, experiment in config.experiments.items()
         for model in experiment.models
-        if model in models and models[model].architecture in NEEDS_SEGMENTS
+        if model in models and models[model].facts.needs_segments
     ]

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from lenshunt.config.architectures import unknown_parameters
 from lenshunt.config.datasets import Dataset
 from lenshunt.config.models import ModelConfig, TrainingConfig
 from lenshunt.config.root import Config
@@ -69,9 +70,13 @@ def load_model_config(path: Path | str) -> ModelConfig:
     """
     file = Path(path)
     try:
-        return ModelConfig(**_model_values(file, ()))
+        model = ModelConfig(**_model_values(file, ()))
     except ValidationError as error:
         raise ConfigError(_sentences(error, str(file))) from None
+    problems = unknown_parameters(model.architecture, model.parameters)
+    if problems:
+        raise ConfigError("\n".join(f"{file}: {problem}" for problem in problems))
+    return model
 
 
 def _model_values(file: Path, users: tuple[str, ...]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Models and training: config/models/NAME.yaml and the section `training`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lenshunt.config.architectures import Facts, architectures, facts_of
 from lenshunt.config.base import Strict
 
 
@@ -141,26 +142,11 @@ class TrainingConfig(Strict):
         return self.batch_size
 
 
-Architecture = Literal[
-    "resnet",
-    "vit",
-    "film_resnet",
-    "enhanced_vit",
-    "equivariant_resnet",
-    "pinn_lens",
-    "gat_lens",
-    "color_aware_lens",
-    "bayesian_ensemble",
-]
-
-#: Architectures that read segments; this room cannot ask their classes.
-NEEDS_SEGMENTS: tuple[Architecture, ...] = ("gat_lens", "color_aware_lens")
-#: Architectures that render images with the PSF of the grid, and compare them with the batch.
-RENDERS: tuple[Architecture, ...] = ("pinn_lens",)
-
-#: Architectures whose computation follows the data: of how many segments, with which fits. The
-#: compiler cuts it into 8 to 20 pieces, and makes them anew when numbers of segments change.
-NOT_COMPILED: tuple[Architecture, ...] = (*NEEDS_SEGMENTS, "pinn_lens")
+if TYPE_CHECKING:
+    Architecture = str
+else:
+    # of the registry, which is a dict: a type checker cannot know its keys
+    Architecture = Literal[tuple(architectures())]
 
 
 class ModelConfig(Strict):
@@ -188,15 +174,20 @@ class ModelConfig(Strict):
     description: str = ""
     """One sentence for lists and the report."""
 
+    @property
+    def facts(self) -> Facts:
+        """What the architecture says of itself."""
+        return facts_of(self.architecture)
+
     def check_training(self, training: TrainingConfig) -> None:
         """Raise ValueError where this model cannot be trained so. training : the merged one"""
-        if training.compile and self.architecture in NOT_COMPILED:
+        if training.compile and not self.facts.compiles:
             raise ValueError(
                 f"training.compile is true, and {self.architecture} cannot be compiled as a whole: "
                 "what it computes follows the segments or fits of a batch; set compile: false "
                 "under `training` in the file of this model"
             )
-        if training.psf_jitter_arcsec and self.architecture in RENDERS:
+        if training.psf_jitter_arcsec and self.facts.renders:
             raise ValueError(
                 f"training.psf_jitter_arcsec {training.psf_jitter_arcsec:g} makes images broader "
                 f"than the PSF of the grid, with which {self.architecture} renders its lenses; set "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lenshunt.config.injection_checks import LENSES_ONLY, source_problems
-from lenshunt.config.models import NEEDS_SEGMENTS, ModelConfig
+from lenshunt.config.models import ModelConfig
 from lenshunt.config.online import Online
 from lenshunt.config.root import Config, Experiment
 
@@ -31,7 +31,7 @@ def _without_segments(
         f"segments, and samples made online have none; train {model} in an experiment without "
         "`online`, or on a data set of reader injection"
         for model in experiment.models
-        if model in models and models[model].architecture in NEEDS_SEGMENTS
+        if model in models and models[model].facts.needs_segments
     ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lenshunt.config.models import RENDERS, ModelConfig
+from lenshunt.config.models import ModelConfig
 from lenshunt.config.root import Config, Grid
 from lenshunt.surveys import AUTO, survey_named
 
@@ -25,7 +25,7 @@ def check_renders(config: Config, models: Mapping[str, ModelConfig]) -> list[str
             f"that it would be trained on ({', '.join(experiment.train)}); raise "
             f"grids.{experiment.grid}.psf_fwhm_arcsec, or remove {model}"
             for model in experiment.models
-            if model in models and models[model].architecture in RENDERS
+            if model in models and models[model].facts.renders
         ]
     return problems
 

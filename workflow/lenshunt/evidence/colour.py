@@ -35,6 +35,8 @@ from lenshunt.training.loading import Loader
 LOSS_EDGES = np.linspace(0.0, 10.0, 26)
 LEARNED, RANDOM = "learned", "random"
 
+SAMPLE = "segments of random test samples"
+BASELINE = False
 PANELS: dict[str, Panel] = {
     "loss": Panel("colour loss per segment of a system", "share of the systems", "steps"),
     "auroc": Panel(

@@ -39,6 +39,8 @@ class BayesianEnsemble(LensNetwork):
     posterior_sigma, posterior_length : of `FeaturePosterior`
     """
 
+    reference = "Gal & Ghahramani 2016, ICML (arXiv:1506.02142)"
+    diagnostics = ("uncertainty",)
     scores = ("epistemic", "aleatoric")
     terms = ("members",)
     posterior_samples = PLACES

@@ -53,8 +53,11 @@ class ColorAwareLens(LensNetwork):
     feedback : whether the classifier is told about the group
     """
 
+    reference = "Cardelli, Clayton & Mathis 1989, ApJ 345, 245 (its reddening)"
     needs_conditions = True
     needs_segments = True
+    compiles = False
+    diagnostics = ("colour",)
     scores = ("colour_distance", "group_members")
     terms = ("colour", "grouping")
 

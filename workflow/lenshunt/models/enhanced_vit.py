@@ -77,7 +77,9 @@ class EnhancedViT(LensNetwork):
     `backbone.vit` is a plain ViT's backbone but for the learned positions that it does not have.
     """
 
+    reference = "Dosovitskiy et al. 2021, ICLR (arXiv:2010.11929)"
     needs_conditions = True
+    diagnostics = ("arc_attention",)
 
     def __init__(
         self,

@@ -82,6 +82,8 @@ class EquivariantResNet(LensNetwork):
     an eighth of the parameters. In prediction one view does for eight.
     """
 
+    reference = "Cohen & Welling 2016, ICML (arXiv:1602.07576)"
+    diagnostics = ("symmetry",)
     invariant = True
 
     def __init__(

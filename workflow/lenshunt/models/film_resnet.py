@@ -46,7 +46,9 @@ class FilmResNet(LensNetwork):
     two share a pretrained checkpoint.
     """
 
+    reference = "Perez et al. 2018, AAAI (arXiv:1709.07871)"
     needs_conditions = True
+    diagnostics = ("conditioning",)
 
     def __init__(
         self,

@@ -74,8 +74,11 @@ class GatLens(LensNetwork):
     colour_edges : whether edges carry the colour distance
     """
 
+    reference = "Brody et al. 2022, ICLR (arXiv:2105.14491)"
     needs_conditions = True
     needs_segments = True
+    compiles = False
+    diagnostics = ("deflectors",)
     band_sigma: torch.Tensor
 
     def __init__(

@@ -65,6 +65,10 @@ class PinnLens(LensNetwork):
     feedback : whether the classifier is told about the fit; hide_fit : see `RenderFeatures`
     """
 
+    reference = "Raissi et al. 2019, JCoPh 378, 686; Hezaveh et al. 2017, Nature 548, 555"
+    renders = True
+    compiles = False
+    diagnostics = ("lens_parameters",)
     scores = ("chi2_gain", "theta_e")
     terms = ("physics", "shear", "mass", "lens_equation", "simulated")
     psf: torch.Tensor

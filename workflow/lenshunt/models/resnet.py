@@ -67,6 +67,8 @@ def stage_maps(
 class ResNet(LensNetwork):
     """ResNet-18 by default; depths [3, 4, 6, 3] make it ResNet-34, with `bottleneck` ResNet-50."""
 
+    reference = "He et al. 2016, CVPR (arXiv:1512.03385)"
+
     def __init__(
         self,
         normalisation: Normalisation,

@@ -48,6 +48,8 @@ class ViT(LensNetwork):
     interpolated for another one.
     """
 
+    reference = "Dosovitskiy et al. 2021, ICLR (arXiv:2010.11929)"
+
     def __init__(
         self,
         normalisation: Normalisation,
