@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from lenshunt.config.architectures import Facts, architectures, facts_of, unknown_parameters
+from lenshunt.config.architectures import Facts, architectures, facts_of, parameter_problems
 from lenshunt.core import source
 from lenshunt.models import REGISTRY, architecture_of
 
@@ -83,6 +83,6 @@ def test_what_is_computed_or_missing_is_named_with_its_file(library):
 
 
 def test_an_unknown_parameter_is_named_with_the_known_ones():
-    (problem,) = unknown_parameters("vit", {"width": 8, "depth": 3})
-    assert problem.startswith("parameters.depth: vit has no such parameter; parameters takes ")
+    (problem,) = parameter_problems("vit", {"backbone": {"width": 8, "depth": 3}})
+    assert problem.startswith("parameters.backbone.depth: vit has no such parameter; ")
     assert "layers" in problem

@@ -25,6 +25,7 @@ from lenshunt.config.load import (
     load_model_config,
     load_models,
     merged_training,
+    model_names,
     parse_config,
 )
 from lenshunt.config.models import Adversarial, Architecture, LossTerm, ModelConfig, TrainingConfig
@@ -92,5 +93,6 @@ __all__ = [
     "load_model_config",
     "load_models",
     "merged_training",
+    "model_names",
     "parse_config",
 ]

@@ -34,23 +34,25 @@ def facts_of(architecture: str) -> Facts:
     return Facts(**{field.name: class_value(where, field.name) for field in fields(Facts)})
 
 
-def unknown_parameters(architecture: str, parameters: dict[str, Any]) -> list[str]:
-    """A sentence on each key of `parameters` that the architecture does not take."""
-    return _unknown(
-        parameters, arguments(architectures()[architecture]), "parameters", architecture
-    )
+def parameter_problems(architecture: str, parameters: dict[str, Any]) -> list[str]:
+    """A sentence on each of `parameters` that the architecture does not take, by key."""
+    known = arguments(architectures()[architecture])
+    return _problems(parameters, known, "parameters", architecture)
 
 
-def _unknown(
+def _problems(
     values: dict[str, Any], known: dict[str, Any], key: str, architecture: str
 ) -> list[str]:
-    problems = []
+    problems: list[str] = []
     for name, value in values.items():
         if name not in known:
             problems.append(
                 f"{key}.{name}: {architecture} has no such parameter; {key} takes "
                 f"{', '.join(known)}"
             )
+        elif isinstance(value, dict) != bool(known[name]):
+            wanted = f"a group of {', '.join(known[name])}" if known[name] else "a single value"
+            problems.append(f"{key}.{name}: found {value!r}; {architecture} wants {wanted}")
         elif isinstance(value, dict):
-            problems += _unknown(value, known[name], f"{key}.{name}", architecture)
+            problems += _problems(value, known[name], f"{key}.{name}", architecture)
     return problems

@@ -8,7 +8,7 @@ from lenshunt.config.datasets import Dataset, RelicsDataset
 from lenshunt.config.field_checks import check_fields
 from lenshunt.config.held_out_checks import check_held_out
 from lenshunt.config.injection_checks import check_injection
-from lenshunt.config.load import ConfigError, merged_training, model_files
+from lenshunt.config.load import ConfigError, merged_training, model_files, model_place
 from lenshunt.config.models import ModelConfig
 from lenshunt.config.online_checks import check_online
 from lenshunt.config.render_checks import check_renders
@@ -48,7 +48,7 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         try:
             model.check_training(merged_training(config.training.model_dump(), model.training))
         except ValueError as error:
-            problems.append(f"{files[name]}: {error}")
+            problems.append(f"{model_place(files[name])}: {error}")
     if problems:
         raise ConfigError("\n".join(problems))
 

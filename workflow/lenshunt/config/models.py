@@ -149,12 +149,15 @@ else:
     Architecture = Literal[tuple(architectures())]
 
 
+Parameter = int | float | str | bool | list[int]
+
+
 class ModelConfig(Strict):
     """One file config/models/NAME.yaml."""
 
     base: str | None = None
-    """Model whose file gives every key that this one does not name, and the single entries of
-    `parameters`, `loss_terms` (null leaves one out) and `training`; for ablations."""
+    """Model that gives every key that this one does not name, and the single entries of
+    `parameters`, `loss_terms` (null leaves one out) and `training`."""
     architecture: Architecture
     """Class in the registry."""
     backbone: str
@@ -165,14 +168,19 @@ class ModelConfig(Strict):
     residual_channels: bool = True
     """Add, per band, the image minus itself rotated by 180 degrees, and minus the next redder band
     scaled to the colour of the centre."""
-    parameters: dict[str, int | float | str | bool | list[int]] = {}
-    """Arguments of the architecture: depths, widths, patch size."""
+    parameters: dict[str, Parameter | dict[str, Parameter]] = {}
+    """Arguments of the architecture, some of them in groups: `backbone: {widths: [8, 16, 32, 64]}`.
+    What a group does not name has its default."""
     loss_terms: dict[str, LossTerm] = {}
     """Terms of the loss beside the cross-entropy, by the names that the architecture has."""
     training: dict[str, Any] = {}
     """Keys of `training` that differ for this model."""
     description: str = ""
     """One sentence for lists and the report."""
+    variants: dict[str, dict[str, Any]] = {}
+    """Models that rest on this one as on a `base`, by what their names add to its: narrow, in
+    resnet18.yaml, is the model resnet18_narrow. Variants may have variants: scratch, in narrow,
+    is resnet18_narrow_scratch."""
 
     @property
     def facts(self) -> Facts:
@@ -197,7 +205,9 @@ class ModelConfig(Strict):
     def network_values(self) -> dict[str, Any]:
         """What a training depends on here, as plain values: neither words, nor what is settled
         before it, its merged `training` and the checkpoint that it starts from."""
-        return self.model_dump(exclude={"base", "description", "pretrained", "training"})
+        return self.model_dump(
+            exclude={"base", "description", "pretrained", "training", "variants"}
+        )
 
     def backbone_values(self) -> dict[str, Any]:
         """What a pretraining depends on: of `network_values`, all but the terms of the loss."""

@@ -134,8 +134,9 @@ class Experiment(Strict):
     evaluate: list[str] = Field(min_length=1)
     """Data sets whose test split is scored."""
     models: list[str] = Field(min_length=1)
-    """Names of files in config/models, or paths of model files that lie elsewhere (mine/net.yaml,
-    from the working directory), whose name is then that of the file (net)."""
+    """Names of models in config/models, or paths of model files that lie elsewhere (mine/net.yaml,
+    from the working directory), whose name is then that of the file (net). Variant narrow of
+    either has a name of its own (resnet18_narrow, mine/net_narrow.yaml)."""
     model_files: dict[str, str] = {}
     """Paths of the models that lie elsewhere, by name; filled from `models`."""
     seeds: list[int] = Field(min_length=1)

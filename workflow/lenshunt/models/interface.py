@@ -88,6 +88,8 @@ class LensNetwork(nn.Module, ABC):
     compiles : whether one graph computes it. Where its computation follows the data, of how many
         segments or with which fits, the compiler cuts it into 8 to 20 pieces, and makes them anew
         when numbers of segments change
+    backbone_arguments : names of the arguments that decide what its backbone computes, in which
+        models of one family agree; the rest is about what is done with the features
     diagnostics : kinds of evidence (`evidence.kinds`) that show what it promises
     scores : names in `auxiliary` that predictions keep for every object
     terms : names of the loss terms that it has beside the cross-entropy
@@ -102,6 +104,7 @@ class LensNetwork(nn.Module, ABC):
     renders = False
     compiles = True
     diagnostics: tuple[str, ...] = ()
+    backbone_arguments: tuple[str, ...] = ("backbone",)
     scores: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     invariant = False
