@@ -16,8 +16,13 @@ from lenshunt.models import (
 )
 from lenshunt.models.color_aware_lens import ColorAwareLens
 from lenshunt.models.gat_lens import GatLens
-from lenshunt.models.segment_graph import deflector_centre, edge_features, flat_graph, radii
-from lenshunt.models.segment_nodes import system_nodes
+from lenshunt.models.segment_graph import (
+    deflector_centre,
+    edge_features,
+    flat_graph,
+    radii,
+    system_nodes,
+)
 from lenshunt.models.segment_patches import segment_patches
 
 SCALE = conditioned().pixel_scale_arcsec

@@ -29,7 +29,7 @@ from lenshunt.evidence.common import (
 )
 from lenshunt.lensing import colour_consistency_loss, group_distance
 from lenshunt.models.color_aware_lens import ColorAwareLens
-from lenshunt.models.segment_tensors import unpack_segments
+from lenshunt.models.segment_graph import unpack_segments
 from lenshunt.training.loading import Loader
 
 LOSS_EDGES = np.linspace(0.0, 10.0, 26)

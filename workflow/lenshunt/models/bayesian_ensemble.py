@@ -12,13 +12,44 @@ from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
 from lenshunt.models.resnet import RESNET18, ResNetBackbone, resnet_backbone
-from lenshunt.models.sampled_dropout import SampledDropout
 from lenshunt.models.vit import VIT_B16, ViTBackbone, vit_backbone
 
 #: AdamW moves a parameter by about the learning rate per step: fit for a network's many small
 #: weights, not for the one that decides between two members, which has to come to its value while
 #: they learn.
 _WEIGHT_STEP = 10.0
+
+
+class SampledDropout(nn.Module):
+    """Monte Carlo dropout (Gal & Ghahramani 2016, arXiv:1506.02142) with a fixed set of draws.
+
+    In training ordinary dropout of channels. In evaluation draw t switches off the same channels
+    for all objects, so that it is one network of the posterior: scores depend neither on the
+    batch that an object came in nor on the state of a random generator.
+    place : number of this layer in its network; each has draws of its own, as in training
+    """
+
+    masks: torch.Tensor
+
+    def __init__(self, channels: int, rate: float, samples: int, place: int = 0) -> None:
+        super().__init__()
+        if not 0.0 < rate < 1.0:
+            raise ValueError(f"dropout is {rate}; Monte Carlo dropout needs a rate between 0 and 1")
+        self.rate = rate
+        # Of its own generator: the draws are the same whatever was drawn before them.
+        generator = torch.Generator().manual_seed(place)
+        kept = torch.rand(samples, channels, generator=generator) >= rate
+        self.register_buffer("masks", kept / (1.0 - rate))
+
+    def forward(self, x: torch.Tensor, draw: int | None, channel_axis: int = 1) -> torch.Tensor:
+        """x : any shape with its channels on `channel_axis`; draw : None in training."""
+        shape = [1] * x.dim()
+        shape[channel_axis] = x.shape[channel_axis]
+        if draw is not None:
+            return x * self.masks[draw].to(x.dtype).reshape(shape)
+        shape[0] = len(x)
+        ones = torch.ones(shape, dtype=x.dtype, device=x.device)
+        return x * functional.dropout(ones, self.rate, training=self.training)
 
 
 class BayesianEnsemble(LensNetwork):

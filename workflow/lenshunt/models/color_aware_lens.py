@@ -26,8 +26,14 @@ from lenshunt.models.interface import (
 )
 from lenshunt.models.lens_dust import LensDust
 from lenshunt.models.resnet import RESNET18, ResNetBackbone, resnet_backbone, stage_maps
-from lenshunt.models.segment_graph import edge_features, radii
-from lenshunt.models.segment_nodes import SystemNodes, feature_count, node_features, system_nodes
+from lenshunt.models.segment_graph import (
+    SystemNodes,
+    edge_features,
+    feature_count,
+    node_features,
+    radii,
+    system_nodes,
+)
 from lenshunt.models.segment_patches import values_at
 
 

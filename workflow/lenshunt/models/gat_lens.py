@@ -13,12 +13,15 @@ from lenshunt.models.lens_dust import LensDust
 from lenshunt.models.segment_graph import (
     EDGE_FEATURES,
     Graph,
+    SystemNodes,
     deflector_centre,
     edge_features,
+    feature_count,
     flat_graph,
+    node_features,
     radii,
+    system_nodes,
 )
-from lenshunt.models.segment_nodes import SystemNodes, feature_count, node_features, system_nodes
 from lenshunt.models.segment_patches import PATCH_CNN, PatchBackbone, PatchNetwork, segment_patches
 
 
