@@ -48,13 +48,12 @@ def model_files(config: Config) -> dict[str, Path]:
 
     Raises ConfigError where one name stands for two files: products are called by it.
     """
-    shipped_names = model_names()
     found: dict[str, Path] = {}
     for key, experiment in config.experiments.items():
         for name in experiment.models:
             shipped = MODEL_FOLDER / f"{name}.yaml"
             file = Path(experiment.model_files.get(name, shipped))
-            shadows = file != shipped and name in shipped_names
+            shadows = file != shipped and _found(shipped) is not None
             other = shipped if shadows else found.get(name, file)
             if other.resolve() != file.resolve():
                 raise ConfigError(
