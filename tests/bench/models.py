@@ -25,8 +25,7 @@ from model_timing import (
 )
 from noise_shards import noise_shards
 
-from lenshunt.config import merged_training
-from lenshunt.core import ROOT
+from lenshunt.config import merged_training, model_names
 from lenshunt.training.probe import forward_memory, static_bytes
 
 BAR_GB = 24.0
@@ -97,7 +96,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     asked = arguments()
     torch.set_num_threads(1)
-    names = asked.names or sorted(p.stem for p in (ROOT / "config/models").glob("*.yaml"))
+    names = asked.names or model_names()
     where = torch.cuda.get_device_name() if GPU else "one CPU core"
     with tempfile.TemporaryDirectory() as folder:
         if asked.gpu:

@@ -1,5 +1,7 @@
 """Networks, lenses and fits for the tests of `pinn_lens`."""
 
+from dataclasses import fields
+
 import numpy as np
 import torch
 from lens_systems import draw_systems
@@ -7,10 +9,11 @@ from test_models_inputs import conditioned
 
 from lenshunt.lensing import PARAMETERS, PixelGrid, RenderFailures, render
 from lenshunt.models.lens_fit import LensFit, fit_lenses
-from lenshunt.models.pinn_lens import PinnLens
+from lenshunt.models.pinn_lens import FitOptions, PinnLens
+from lenshunt.models.resnet import ResNetBackbone
 from lenshunt.surveys import moffat_psf
 
-SMALL = {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1]}
+SMALL = ResNetBackbone(widths=(8, 16, 16, 24), depths=(1, 1, 1, 1))
 TERMS = ("physics", "shear", "lens_equation", "simulated")
 SCALE = 0.168
 GRID = PixelGrid(48, SCALE, 2)
@@ -19,9 +22,11 @@ AT = {name: i for i, name in enumerate(PARAMETERS)}
 
 
 def pinn(**changes) -> PinnLens:
+    """A small network; changes : arguments of `PinnLens` and of `FitOptions`."""
     torch.manual_seed(0)
-    parameters = {**SMALL, "supersampling": 1, "hide_fit": 0.0, **changes}
-    return PinnLens(conditioned(), True, **parameters)
+    options = {f.name for f in fields(FitOptions)} & set(changes)
+    fit = FitOptions(**{"supersampling": 1, **{name: changes.pop(name) for name in options}})
+    return PinnLens(conditioned(), True, backbone=SMALL, fit=fit, **{"hide_fit": 0.0, **changes})
 
 
 def batch_of(image: torch.Tensor, **more) -> dict[str, torch.Tensor]:

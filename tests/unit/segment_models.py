@@ -4,16 +4,17 @@ import numpy as np
 import torch
 from segment_samples import packed, with_segments
 from test_models_inputs import conditioned
-from test_models_registry import SMALL, toy_batch
+from test_models_registry import small, toy_batch
 
+from lenshunt.models import build_model
 from lenshunt.models.color_aware_lens import ColorAwareLens
 from lenshunt.models.gat_lens import GatLens
 
 
-def built(kind, **changes):
+def built(kind, auxiliary=(), **changes):
     torch.manual_seed(0)
     name = {GatLens: "gat_lens", ColorAwareLens: "color_aware_lens"}[kind]
-    return kind(conditioned(), True, **{**SMALL[name], **changes})
+    return build_model(small(name, **changes), conditioned(), auxiliary)
 
 
 def group(fluxes, **more) -> dict:

@@ -11,6 +11,7 @@ from lenshunt.config import (
     load_model_config,
     load_models,
     merged_training,
+    model_names,
     parse_config,
 )
 from lenshunt.core import ROOT
@@ -51,9 +52,10 @@ def test_a_model_file_may_lie_anywhere_and_rest_on_a_shipped_one(tmp_path):
     check(values)
 
 
-def test_a_model_file_elsewhere_with_the_name_of_a_shipped_one_is_refused(tmp_path):
-    values = with_model(tmp_path / "resnet18.yaml", base="resnet18")
-    with pytest.raises(ConfigError, match=r"resnet18\.yaml has the name of .*; rename the file"):
+@pytest.mark.parametrize("name", ["resnet18", "resnet18_narrow_scratch"])
+def test_a_model_file_elsewhere_with_the_name_of_a_shipped_one_is_refused(tmp_path, name):
+    values = with_model(tmp_path / f"{name}.yaml", base="resnet18")
+    with pytest.raises(ConfigError, match=r"\.yaml has the name of .*18\.yaml.*; rename the file"):
         check(values)
 
 
@@ -84,9 +86,9 @@ def test_every_shipped_configuration_is_accepted(path):
     check(values_of(path))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config" / "models").glob("*.yaml")))
-def test_every_shipped_model_is_accepted(path):
-    assert load_model_config(path).description
+@pytest.mark.parametrize("name", model_names())
+def test_every_shipped_model_is_accepted(name):
+    assert load_model_config(ROOT / "config" / "models" / f"{name}.yaml").description
 
 
 def test_an_unknown_key_is_refused():
@@ -201,21 +203,71 @@ def model_files(folder: Path, **files: str) -> Path:
 PARENT = """
 architecture: pinn_lens
 backbone: small
-parameters: {widths: [8, 8], feedback: true}
+parameters: {backbone: {widths: [8, 8], depths: [1, 1]}, feedback: true}
 loss_terms: {physics: {weight: 0.3}, shear: {weight: 0.01}}
 training: {epochs: 3, learning_rate: 0.01}
 """
 
 
+CHILD = "loss_terms: {shear: null}\ntraining: {epochs: 5}\n"
+
+
 def test_a_model_takes_from_its_base_what_it_does_not_name(tmp_path):
-    child = "base: parent\nparameters: {feedback: false}\nloss_terms: {shear: null}\n"
-    folder = model_files(tmp_path, parent=PARENT, child=child + "training: {epochs: 5}\n")
+    child = "base: parent\nparameters: {feedback: false, backbone: {depths: [2, 2]}}\n"
+    folder = model_files(tmp_path, parent=PARENT, child=child + CHILD)
     found = load_model_config(folder / "child.yaml")
-    assert found.parameters == {"widths": [8, 8], "feedback": False}
+    shape = {"widths": [8, 8], "depths": [2, 2]}
+    assert found.parameters == {"backbone": shape, "feedback": False}
     assert set(found.loss_terms) == {"physics"}
     assert found.training == {"epochs": 5, "learning_rate": 0.01}
     assert found.architecture == "pinn_lens"
     assert found.pretrained
+
+
+VARIANTS = """
+variants:
+  small:
+    parameters: {backbone: {widths: [4, 4]}}
+    variants:
+      without_fit: {parameters: {feedback: false}, loss_terms: {shear: null}}
+"""
+
+
+def test_a_variant_is_laid_over_what_it_stands_in_and_named_after_it(tmp_path):
+    model_files(tmp_path, net=PARENT + VARIANTS, mine="base: net_small\nbackbone: own")
+    whole, small, bare, mine = (
+        load_model_config(tmp_path / f"{name}.yaml")
+        for name in ("net", "net_small", "net_small_without_fit", "mine")
+    )
+    assert whole.parameters["backbone"] == {"widths": [8, 8], "depths": [1, 1]}
+    assert small.parameters["backbone"] == {"widths": [4, 4], "depths": [1, 1]}
+    assert bare.parameters == {**small.parameters, "feedback": False}
+    assert (set(small.loss_terms), set(bare.loss_terms)) == ({"physics", "shear"}, {"physics"})
+    assert (mine.parameters, mine.backbone) == (small.parameters, "own")
+    # a change of one variant is none of the others
+    assert whole.variants == small.variants == mine.variants == {}
+    with pytest.raises(ConfigError, match=r"net_large\.yaml: no such model"):
+        load_model_config(tmp_path / "net_large.yaml")
+
+
+def test_a_fault_in_a_variant_is_told_with_its_file_and_name(tmp_path):
+    faulty = VARIANTS.replace("widths", "width")
+    model_files(tmp_path, net=PARENT + faulty)
+    place = r"net\.yaml: variant small: parameters\.backbone\.width: .* takes widths, depths"
+    with pytest.raises(ConfigError, match=place):
+        load_model_config(tmp_path / "net_small.yaml")
+    model_files(tmp_path, net=PARENT + VARIANTS.replace("small:", "small:\n    depth: 3"))
+    with pytest.raises(ConfigError, match=r"net\.yaml: variant small: depth: Extra inputs"):
+        load_model_config(tmp_path / "net_small.yaml")
+    model_files(tmp_path, net=PARENT + VARIANTS.replace("small:", "small:\n    base: other"))
+    with pytest.raises(ConfigError, match=r"net\.yaml: variants: net_small has a base"):
+        load_model_config(tmp_path / "net_small.yaml")
+
+
+def test_a_model_that_is_a_file_and_a_variant_is_refused(tmp_path):
+    model_files(tmp_path, net=PARENT + VARIANTS, net_small=PARENT)
+    with pytest.raises(ConfigError, match=r"net_small stands in .*net\.yaml and .*net_small\.yaml"):
+        load_model_config(tmp_path / "net_small.yaml")
 
 
 def test_a_base_that_is_missing_or_its_own_is_refused(tmp_path):
@@ -224,6 +276,12 @@ def test_a_base_that_is_missing_or_its_own_is_refused(tmp_path):
         load_model_config(folder / "lost.yaml")
     with pytest.raises(ConfigError, match=r"a -> b -> a goes in a circle"):
         load_model_config(folder / "a.yaml")
+
+
+def test_an_unknown_parameter_of_a_model_is_refused_with_its_file_before_any_job(tmp_path):
+    model_files(tmp_path, net=PARENT.replace("feedback", "fedback"))
+    with pytest.raises(ConfigError, match=r"net\.yaml: parameters\.fedback: .* takes .*feedback,"):
+        load_model_config(tmp_path / "net.yaml")
 
 
 def test_only_models_of_the_experiment_are_fused():

@@ -19,11 +19,11 @@ from lenshunt.evidence.common import (
     mean_interval,
     share_interval,
 )
-from lenshunt.evidence.kinds import ADVERSARIAL, KINDS, OF_ARCHITECTURE
+from lenshunt.evidence.kinds import ADVERSARIAL, KINDS, Kind, kind_named
 from lenshunt.evidence.measure import checked_curves
 from lenshunt.evidence.sample import draw_sample
 from lenshunt.evidence.subset import chosen_rows
-from lenshunt.models import REGISTRY
+from lenshunt.models import REGISTRY, architecture_of
 
 
 @pytest.fixture
@@ -41,10 +41,11 @@ def test_a_model_has_the_kinds_of_its_architecture_and_training():
 
 
 def test_every_kind_is_a_module_with_panels_and_measure():
-    assert set(OF_ARCHITECTURE) <= set(REGISTRY)
-    assert set(KINDS) == {ADVERSARIAL}.union(*OF_ARCHITECTURE.values())
-    for kind in KINDS:
-        module = import_module(f"lenshunt.evidence.{kind}")
+    named = {kind for name in REGISTRY for kind in architecture_of(name).diagnostics}
+    assert set(KINDS) == named | {ADVERSARIAL}
+    for kind, where in KINDS.items():
+        module = import_module(where)
+        assert kind_named(kind) == Kind(module.SAMPLE, module.BASELINE)
         assert module.PANELS
         assert all(isinstance(p, Panel) for p in module.PANELS.values())
         assert callable(module.measure)
@@ -62,7 +63,7 @@ def test_a_baseline_is_measured_and_named_where_it_plays_a_part_and_else_not(
         asked.append(baseline)
         return Evidence(Curves().table(), {}, {})
 
-    monkeypatch.setattr(import_module(f"lenshunt.evidence.{kind}"), "measure", measure)
+    monkeypatch.setattr(import_module(KINDS[kind]), "measure", measure)
     baseline = saved(tmp_path, untrained("resnet"))
     content, _ = measured(tmp_path, saved(tmp_path, subject), baseline)
     takes_part = architecture == "equivariant_resnet"

@@ -230,7 +230,7 @@ def test_a_network_whose_patches_all_look_at_bright_ones_does_not_follow_arcs():
 
 
 def test_measured_whole_on_a_small_network():
-    subject = untrained("enhanced_vit", patch_px=4)
+    subject = untrained("enhanced_vit", backbone={"patch_px": 4})
     found = measure(subject, None, toy_test(24), 0)
     assert set(found.curves["panel"]) == set(PANELS)
     bias = found.curves[found.curves["panel"].str.startswith("bias")]
@@ -242,6 +242,8 @@ def test_measured_whole_on_a_small_network():
 
 
 def test_a_network_without_a_bias_has_no_curve_of_it():
-    found = measure(untrained("enhanced_vit", patch_px=4, arc_width=0), None, toy_test(24), 0)
+    found = measure(
+        untrained("enhanced_vit", backbone={"patch_px": 4}, arc_width=0), None, toy_test(24), 0
+    )
     assert not found.curves["panel"].str.startswith("bias").any()
     assert np.isnan(found.numbers["bias_rms"])

@@ -27,7 +27,7 @@ from lenshunt.evidence.memberships import (
     measure_memberships,
 )
 from lenshunt.lensing import reddening_curve
-from lenshunt.models.segment_tensors import unpack_segments
+from lenshunt.models.segment_graph import unpack_segments
 
 
 def toys(n=300):

@@ -11,7 +11,7 @@ from evidence_samples import measured, saved, toy_loaders, untrained
 
 from lenshunt.core import ROOT
 from lenshunt.evidence import rests_on
-from lenshunt.evidence.kinds import KINDS
+from lenshunt.evidence.kinds import KINDS, kind_named
 from lenshunt.figures.evidence import draw_evidence, evidence_figure, heading
 
 #: What has a unit, and which. Ratios and numbers of layers have none.
@@ -140,13 +140,13 @@ def test_the_caption_says_the_same(kind, seeds):
     }
     text = jinja2.Template(caption, undefined=jinja2.StrictUndefined).render(snakemake=snakemake)
     assert f"\n- {line}\n" in text
-    assert ("against" in text) is KINDS[kind].baseline
+    assert ("against" in text) is kind_named(kind).baseline
     assert ("One training" in text) is (len(seeds) == 1)
     assert all(f"evidence/e/m-{seed}.json" in text for seed in seeds)
 
 
 def test_labels_of_what_has_a_unit_name_it():
-    panels = [p for k in KINDS for p in import_module(f"lenshunt.evidence.{k}").PANELS.values()]
+    panels = [p for where in KINDS.values() for p in import_module(where).PANELS.values()]
     labels = [label for panel in panels for label in (panel.x_label, panel.y_label)]
     for words, unit in UNITS.items():
         found = [label for label in labels if words in label]

@@ -13,8 +13,7 @@ from training_toy import toy_table
 
 from lenshunt.config import LossTerm
 from lenshunt.models import build_model
-from lenshunt.models.bayesian_ensemble import entropy_parts, normal_scores
-from lenshunt.models.sampled_dropout import SampledDropout
+from lenshunt.models.bayesian_ensemble import SampledDropout, entropy_parts, normal_scores
 from lenshunt.training.classification import Classification
 from lenshunt.training.terms import weighted_terms
 

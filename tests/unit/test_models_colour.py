@@ -6,11 +6,11 @@ import torch
 from segment_models import built, group
 from segment_samples import BLUE, RED, packed, padding, with_segments
 from test_models_inputs import conditioned
-from test_models_registry import SMALL, toy_batch
+from test_models_registry import small, toy_batch
 from torch.nn import functional
 
 from lenshunt.lensing import reddening_curve
-from lenshunt.models import CONDITIONS, color_aware_lens
+from lenshunt.models import CONDITIONS, build_model, color_aware_lens
 from lenshunt.models.color_aware_lens import ColorAwareLens
 from lenshunt.models.grouping import grouping_term, image_truth
 from lenshunt.models.lens_dust import LensDust
@@ -32,9 +32,12 @@ def test_what_the_grouping_head_sees_of_the_image_lies_around_its_segment(
     size, stem_stride, stem_pool, monkeypatch
 ):
     torch.manual_seed(0)
-    shape = {**SMALL["color_aware_lens"], "stem_stride": stem_stride, "stem_pool": stem_pool}
+    stem = {"stem_stride": stem_stride, "stem_pool": stem_pool}
     # without residual channels, which see the opposite side of the image too
-    model = ColorAwareLens(conditioned(), False, **shape).eval()
+    config = small("color_aware_lens", backbone=stem).model_copy(
+        update={"residual_channels": False}
+    )
+    model = build_model(config, conditioned()).eval()
     column, row = 32, 36  # seen by the middle of one pixel of the map: its view is not blurred
     place = (torch.tensor([column, row]) - (size - 1) / 2) * model.pixel_scale
     batch = with_segments(toy_batch(12, size), packed(torch.ones(12, 1, 5), place.expand(12, 1, 2)))

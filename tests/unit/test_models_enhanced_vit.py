@@ -139,7 +139,7 @@ def test_it_starts_as_a_plain_vit():
 
 def test_attention_follows_the_bias():
     """A bias that only patches of the same radius survive: others cannot change the token."""
-    model = enhanced(layers=1)
+    model = enhanced(backbone={"layers": 1})
     narrow = model.backbone.arc_bias
     with torch.no_grad():
         narrow.hidden.weight.zero_()
@@ -159,7 +159,7 @@ def test_attention_follows_the_bias():
 
 def test_a_turned_image_without_positions_has_the_same_features():
     """Patches of one pixel have no up of their own, so what is left is the bias's symmetry."""
-    model = with_moved_weights(enhanced(patch_px=1))
+    model = with_moved_weights(enhanced(backbone={"patch_px": 1}))
     torch.nn.init.zeros_(model.backbone.positions.linear.weight)
     batch = toy_batch(2, 8)
     turned = {**batch, "image": torch.rot90(batch["image"], 1, (2, 3))}

@@ -9,7 +9,7 @@ from test_models_inputs import conditioned
 from test_models_registry import small, toy_batch
 
 from lenshunt.config import load_model_config
-from lenshunt.config.models import MODEL_FOLDER
+from lenshunt.config.model_files import MODEL_FOLDER
 from lenshunt.models import build_model, count_parameters
 from lenshunt.models.equivariant_resnet import EquivariantResNet
 from lenshunt.models.group_convolution import (
@@ -102,7 +102,7 @@ def test_the_logit_is_the_same_for_all_eight_views_at_any_size(size):
     "options", [{"stem_kernel": 3, "stem_stride": 1}, {"stem_kernel": 4, "stem_pool": False}]
 )
 def test_other_stems_are_invariant_too(options):
-    model = network(**options)
+    model = network(backbone=options)
     with torch.no_grad():
         views = torch.stack([model(view).logit for view in dihedral_views(faulty_batch(33))])
     torch.testing.assert_close(views, views[:1].expand_as(views), atol=2e-6, rtol=2e-6)
@@ -188,7 +188,7 @@ def test_filters_are_those_that_moving_one_by_one_gives(lifts):
 
 def test_kept_filters_follow_the_weights_whatever_changes_them():
     model = network()
-    batch, other = toy_batch(2), network(stem_kernel=6)
+    batch, other = toy_batch(2), network(backbone={"stem_kernel": 6})
     torch.nn.init.normal_(other.backbone.stem.weight)
 
     def fresh() -> torch.Tensor:
@@ -215,7 +215,9 @@ def test_kept_filters_follow_the_weights_whatever_changes_them():
         lambda: values[0].detach().mul_(1.5),
         lambda: model.to(memory_format=torch.channels_last),
         lambda: model.to(torch.bfloat16).float(),
-        lambda: model.load_state_dict(network(stem_kernel=6).state_dict(), assign=True),
+        lambda: model.load_state_dict(
+            network(backbone={"stem_kernel": 6}).state_dict(), assign=True
+        ),
     )
     for change in changes:
         with torch.no_grad():

@@ -244,7 +244,7 @@ def test_correlated_noise_makes_a_gain_smaller(monkeypatch):
 def test_terms_that_have_nothing_to_work_on_say_so():
     model, batch = pinn(), noise()
     prediction = model(batch)
-    with pytest.raises(ValueError, match="set correction_nodes"):
+    with pytest.raises(ValueError, match=r"set fit\.correction_nodes"):
         model.loss_terms(prediction, batch, ("mass",))
     del batch["theta_e"]
     with pytest.raises(ValueError, match="no column theta_e"):
@@ -253,17 +253,17 @@ def test_terms_that_have_nothing_to_work_on_say_so():
 
 def test_an_unknown_psf_or_an_impossible_range_is_an_error():
     with pytest.raises(ValueError, match="psf_fwhm_arcsec is 0"):
-        PinnLens(conditioned(psf_fwhm_arcsec=0.0), True, **SMALL)
+        PinnLens(conditioned(psf_fwhm_arcsec=0.0), True, backbone=SMALL)
     with pytest.raises(ValueError, match="theta_e_max_arcsec 20"):
         pinn(theta_e_max_arcsec=20.0)
 
 
 def test_pretraining_fits_no_lens_and_shares_the_backbone_of_a_plain_network():
-    model = PinnLens(conditioned(psf_fwhm_arcsec=0.0), True, ["redshift"], **SMALL)
+    model = PinnLens(conditioned(psf_fwhm_arcsec=0.0), True, ["redshift"], backbone=SMALL)
     found = model(noise())
     assert found.lens_parameters is None
     assert found.auxiliary["redshift"].shape == (4,)
-    plain = ResNet(conditioned(), True, **SMALL)
+    plain = ResNet(conditioned(), True, backbone=SMALL)
     shapes = {name: tuple(v.shape) for name, v in backbone_state(pinn()).items()}
     assert shapes == {name: tuple(v.shape) for name, v in backbone_state(plain).items()}
 

@@ -6,7 +6,6 @@ import yaml
 from pinn_samples import lenses, pinn
 
 from lenshunt.config import ConfigError, check_config, load_model_config, parse_config
-from lenshunt.config.models import RENDERS
 from lenshunt.core import ROOT
 from lenshunt.models import REGISTRY, architecture_of
 
@@ -27,9 +26,9 @@ def test_an_image_that_keeps_its_own_psf_is_not_fitted_with_another():
     assert torch.equal(terms["simulated"], before["simulated"])
 
 
-def test_the_config_knows_which_architectures_render_images():
-    rendering = {name for name in REGISTRY if "physics" in architecture_of(name).terms}
-    assert rendering == set(RENDERS)
+def test_networks_that_render_images_are_those_that_are_held_to_them():
+    for architecture in map(architecture_of, REGISTRY):
+        assert architecture.renders == ("physics" in architecture.terms)
 
 
 def test_a_training_set_that_keeps_its_own_psf_altogether_is_refused_for_them():

@@ -24,7 +24,7 @@ def test_it_trains_in_bf16_with_all_terms_and_predicts_gain_and_einstein_radius(
     model = ModelConfig(
         architecture="pinn_lens",
         backbone="small",
-        parameters={**SMALL["pinn_lens"], "correction_nodes": 4},
+        parameters={**SMALL["pinn_lens"], "fit": {"supersampling": 1, "correction_nodes": 4}},
         loss_terms={name: LossTerm(weight=0.1, warmup_epochs=1.0) for name in terms},
     )
     checkpoint, scores = str(tmp_path / "a.pt"), str(tmp_path / "scores.parquet")

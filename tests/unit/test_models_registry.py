@@ -1,17 +1,16 @@
 """Every model of the registry: interface, gradients, identity at start, shared backbones."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from segment_samples import random_segments
 from test_models_inputs import conditioned
 
-from lenshunt.config import ModelConfig, TrainingConfig, load_model_config
-from lenshunt.core import ROOT
+from lenshunt.config import ModelConfig, TrainingConfig, load_model_config, model_names
+from lenshunt.config.model_files import MODEL_FOLDER
 from lenshunt.models import (
     CONDITIONS,
     REGISTRY,
+    backbone_parameters,
     backbone_state,
     build_model,
     count_parameters,
@@ -19,39 +18,42 @@ from lenshunt.models import (
 )
 from lenshunt.models.conditions import SEEING_CONDITIONS, SKY_CONDITIONS
 
-MODEL_FILES = sorted((ROOT / "config" / "models").glob("*.yaml"))
+SMALL_RESNET = {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1]}
+SMALL_VIT = {"width": 24, "layers": 2, "heads": 2, "patch_px": 8}
 SMALL = {
-    "resnet": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1]},
-    "film_resnet": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "condition_dropout": 0.0},
+    "resnet": {"backbone": SMALL_RESNET},
+    "film_resnet": {"backbone": SMALL_RESNET, "condition_dropout": 0.0},
     "bayesian_ensemble": {
-        "widths": [8, 16, 16, 24],
-        "depths": [1, 1, 1, 1],
-        "vit_width": 24,
-        "vit_layers": 2,
-        "vit_heads": 2,
+        "resnet": SMALL_RESNET,
+        "vit": SMALL_VIT,
         "sampled_layers": 1,
-        "patch_px": 8,
         "samples": 4,
     },
-    "equivariant_resnet": {"fields": [2, 3, 3, 4], "depths": [1, 1, 1, 1]},
-    "pinn_lens": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "supersampling": 1},
+    "equivariant_resnet": {"backbone": {"fields": [2, 3, 3, 4], "depths": [1, 1, 1, 1]}},
+    "pinn_lens": {"backbone": SMALL_RESNET, "fit": {"supersampling": 1}},
     "enhanced_vit": {
-        "width": 24,
-        "layers": 2,
-        "heads": 2,
-        "patch_px": 8,
+        "backbone": SMALL_VIT,
         "condition_width": 16,
         "condition_dropout": 0.0,
         "sky_position": True,
     },
-    "vit": {"width": 24, "layers": 2, "heads": 2, "patch_px": 8},
-    "gat_lens": {"widths": [8, 16], "blocks": 1, "width": 16, "layers": 2, "heads": 2},
-    "color_aware_lens": {"widths": [8, 16, 16, 24], "depths": [1, 1, 1, 1], "group_width": 16},
+    "vit": {"backbone": SMALL_VIT},
+    "gat_lens": {
+        "backbone": {"widths": [8, 16], "blocks": 1},
+        "width": 16,
+        "layers": 2,
+        "heads": 2,
+    },
+    "color_aware_lens": {"backbone": SMALL_RESNET, "group_width": 16},
 }
 
 
 def small(architecture: str, **changes) -> ModelConfig:
-    parameters = {**SMALL[architecture], **changes}
+    """A model of few parameters; changes of a group (`backbone={"depths": ...}`) are laid over."""
+    parameters = dict(SMALL[architecture])
+    for name, value in changes.items():
+        group = isinstance(value, dict) and name in parameters
+        parameters[name] = {**parameters[name], **value} if group else value
     return ModelConfig(architecture=architecture, backbone="small", parameters=parameters)
 
 
@@ -153,19 +155,35 @@ def test_a_backbone_moves_between_models_of_one_family_only():
     load_backbone(plain, backbone_state(film), "here.pt")
     for name, values in backbone_state(film).items():
         assert torch.equal(plain.state_dict()[name], values)
-    wider = build_model(small("resnet", widths=[8, 16, 16, 32]), conditioned())
+    wider = build_model(small("resnet", backbone={"widths": [8, 16, 16, 32]}), conditioned())
     with pytest.raises(ValueError, match=r"here\.pt: backbone"):
         load_backbone(wider, backbone_state(film), "here.pt")
 
 
 def test_an_unknown_parameter_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"no parameter depth; it takes widths, depths"):
-        build_model(small("resnet", depth=18), conditioned())
+    known = r"no such parameter; parameters\.backbone takes widths, depths"
+    with pytest.raises(ValueError, match=rf"parameters\.backbone\.depth: resnet has {known}"):
+        build_model(small("resnet", backbone={"depth": 18}), conditioned())
+
+
+def test_a_value_where_a_group_belongs_is_refused_and_a_group_where_a_value_does():
+    with pytest.raises(ValueError, match=r"parameters\.backbone: found 3; vit wants a group"):
+        build_model(small("vit", backbone=3), conditioned())
+    with pytest.raises(ValueError, match=r"parameters\.dropout: found .* wants a single value"):
+        build_model(small("vit", dropout={"rate": 0.1}), conditioned())
+
+
+def test_what_a_group_does_not_name_has_the_default_of_its_architecture():
+    film = ModelConfig(
+        architecture="film_resnet", backbone="a", parameters={"backbone": {"widths": [8, 8, 8, 8]}}
+    )
+    assert backbone_parameters(film)["backbone.widths"] == [8, 8, 8, 8]
+    assert backbone_parameters(film)["backbone.depths"] == [3, 4, 6, 3]
 
 
 def test_patches_that_do_not_fit_the_image_are_an_error():
     with pytest.raises(ValueError, match="patch_px 7 does not divide"):
-        build_model(small("vit", patch_px=7), conditioned())
+        build_model(small("vit", backbone={"patch_px": 7}), conditioned())
 
 
 def test_the_standard_depths_have_the_published_sizes():
@@ -179,7 +197,7 @@ def test_the_standard_depths_have_the_published_sizes():
             architecture="resnet",
             backbone="standard",
             residual_channels=False,
-            parameters={"depths": depths, "layer_type": layer_type},
+            parameters={"backbone": {"depths": depths, "layer_type": layer_type}},
         )
         with torch.device("meta"):
             model = build_model(config, normalisation)
@@ -187,9 +205,9 @@ def test_the_standard_depths_have_the_published_sizes():
         assert count_parameters(model) / 1e6 == pytest.approx(millions, abs=0.03)
 
 
-@pytest.mark.parametrize("path", MODEL_FILES, ids=lambda path: path.stem)
-def test_the_model_files_build_and_their_training_keys_exist(path: Path):
-    config = load_model_config(path)
+@pytest.mark.parametrize("name", model_names())
+def test_the_shipped_models_build_and_their_training_keys_exist(name):
+    config = load_model_config(MODEL_FOLDER / f"{name}.yaml")
     with torch.device("meta"):
         build_model(config, conditioned(size_px=64))
     TrainingConfig(**config.training)

@@ -6,7 +6,7 @@ import torch
 
 from lenshunt.images.segments import Segments
 from lenshunt.lensing import colour_distance
-from lenshunt.models.segment_tensors import segment_colours, unpack_segments
+from lenshunt.models.segment_graph import segment_colours, unpack_segments
 
 FLOOR2 = 0.02**2
 

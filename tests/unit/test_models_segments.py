@@ -9,18 +9,20 @@ from test_models_inputs import conditioned
 from test_models_registry import toy_batch
 
 from lenshunt.config import ConfigError, check_config, load_model_config, parse_config
-from lenshunt.config.models import NEEDS_SEGMENTS
 from lenshunt.core import ROOT
 from lenshunt.models import (
-    REGISTRY,
-    architecture_of,
     backbone_state,
     load_backbone,
 )
 from lenshunt.models.color_aware_lens import ColorAwareLens
 from lenshunt.models.gat_lens import GatLens
-from lenshunt.models.segment_graph import deflector_centre, edge_features, flat_graph, radii
-from lenshunt.models.segment_nodes import system_nodes
+from lenshunt.models.segment_graph import (
+    deflector_centre,
+    edge_features,
+    flat_graph,
+    radii,
+    system_nodes,
+)
 from lenshunt.models.segment_patches import segment_patches
 
 SCALE = conditioned().pixel_scale_arcsec
@@ -189,11 +191,6 @@ def test_a_second_deflector_moves_the_centre_between_the_two():
     torch.testing.assert_close(radius[0], radius[1])
     alone = deflector_centre(nodes, torch.zeros(1, 4))
     assert torch.equal(alone, torch.zeros(1, 2))
-
-
-def test_the_config_knows_which_architectures_read_segments():
-    reading = {name for name in REGISTRY if architecture_of(name).needs_segments}
-    assert reading == set(NEEDS_SEGMENTS)
 
 
 def test_a_model_that_reads_segments_needs_them_to_be_made():

@@ -9,7 +9,7 @@ from training_toy import batch_of
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import build_model
-from lenshunt.models.segment_tensors import unpack_segments
+from lenshunt.models.segment_graph import unpack_segments
 from lenshunt.training.augment import augment
 
 BF16 = {"device_type": "cpu", "dtype": torch.bfloat16}

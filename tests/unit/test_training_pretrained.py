@@ -8,8 +8,13 @@ from test_models_inputs import conditioned
 from test_models_registry import SMALL, small
 
 from lenshunt.config import ModelConfig
-from lenshunt.models import REGISTRY, backbone_state, build_model, model_parameters
-from lenshunt.models.registry import BACKBONE_PARAMETERS
+from lenshunt.models import (
+    REGISTRY,
+    architecture_of,
+    backbone_parameters,
+    backbone_state,
+    build_model,
+)
 from lenshunt.training.checkpoint import load_checkpoint, save_checkpoint
 from lenshunt.training.pretrained import start_from
 
@@ -109,20 +114,22 @@ def test_other_residual_channels_are_refused(tmp_path):
 @pytest.mark.parametrize(
     "architecture, changes",
     [
-        ("resnet", {"widths": [8, 16, 16, 32]}),
-        ("resnet", {"depths": [1, 1, 1, 2]}),
+        ("resnet", {"backbone": {"widths": [8, 16, 16, 32]}}),
+        ("resnet", {"backbone": {"depths": [1, 1, 1, 2]}}),
         # of these no weight tells by its shape
-        ("resnet", {"stem_stride": 1}),
-        ("resnet", {"stem_pool": False}),
-        ("vit", {"heads": 3}),
-        ("equivariant_resnet", {"stem_pool": False}),
-        ("bayesian_ensemble", {"vit_heads": 4}),
+        ("resnet", {"backbone": {"stem_stride": 1}}),
+        ("resnet", {"backbone": {"stem_pool": False}}),
+        ("vit", {"backbone": {"heads": 3}}),
+        ("enhanced_vit", {"arc_width": 16}),
+        ("equivariant_resnet", {"backbone": {"stem_pool": False}}),
+        ("bayesian_ensemble", {"vit": {"heads": 4}}),
     ],
 )
 def test_other_parameters_of_the_backbone_are_refused(architecture, changes, tmp_path):
     path = saved(tmp_path / "b.ckpt", small(architecture, **changes))
-    (name,) = changes
-    with pytest.raises(ValueError, match=rf"b\.ckpt: model\.parameters\.{name} is .*`backbone`"):
+    ((group, value),) = changes.items()
+    key = rf"{group}\.{next(iter(value))}" if isinstance(value, dict) else group
+    with pytest.raises(ValueError, match=rf"b\.ckpt: model\.parameters\.{key} is .*`backbone`"):
         start(path, small(architecture))
 
 
@@ -160,6 +167,9 @@ def test_a_checkpoint_of_another_schema_or_without_a_field_is_refused(tmp_path):
 
 
 def test_parameters_that_change_the_backbone_are_known_for_every_architecture():
-    assert set(BACKBONE_PARAMETERS) == set(REGISTRY) == set(SMALL)
-    for architecture, names in BACKBONE_PARAMETERS.items():
-        assert set(names) <= set(model_parameters(architecture))
+    assert set(REGISTRY) == set(SMALL)
+    for name in REGISTRY:
+        found = backbone_parameters(small(name))
+        groups = {key.split(".")[0] for key in found}
+        assert groups == set(architecture_of(name).backbone_arguments)
+        assert len(found) > len(groups)

@@ -245,7 +245,7 @@ def test_a_file_that_could_hold_code_is_not_loaded(tmp_path):
         load_checkpoint(path, "classifier")
     torch.save({"schema": "lenshunt-checkpoint-0"}, path)
     with pytest.raises(
-        ValueError, match="lenshunt-checkpoint-0 found, lenshunt-checkpoint-3 wanted"
+        ValueError, match="lenshunt-checkpoint-0 found, lenshunt-checkpoint-4 wanted"
     ):
         load_checkpoint(path, "classifier")
 

@@ -101,7 +101,8 @@ def tiny_run(checkout) -> Checkout:
     demo = yaml.safe_load((checkout.root / "config" / "config.yaml").read_text())
     (checkout.root / "tiny.yaml").write_text(yaml.safe_dump(tiny_config(demo)))
     model = yaml.safe_load((checkout.root / "config/models/resnet18.yaml").read_text())
-    model |= {"backbone": "tiny", "parameters": {"widths": [4, 4, 8, 8], "depths": [1, 1, 1, 1]}}
+    shape = {"widths": [4, 4, 8, 8], "depths": [1, 1, 1, 1]}
+    model |= {"backbone": "tiny", "parameters": {"backbone": shape}, "variants": {}}
     (checkout.root / "config/models/tiny.yaml").write_text(yaml.safe_dump(model))
     checkout.snakemake(
         "--configfile", "tiny.yaml", "--cores", "2", "--resources", "gpu=1",

@@ -13,9 +13,11 @@ from lenshunt.config import (
     check_config,
     load_model_config,
     load_models,
+    model_names,
     parse_config,
 )
 from lenshunt.config.documentation import write_documentation
+from lenshunt.config.model_files import MODEL_FOLDER
 from lenshunt.core import ROOT
 
 DESCRIPTION = """\
@@ -57,10 +59,10 @@ def _models(arguments: argparse.Namespace) -> None:
     print(
         f"GFLOP: forward pass of one image of {grid.size_px} px; training takes about 3 times that"
     )
-    for path in sorted((ROOT / "config" / "models").glob("*.yaml")):
+    for name in model_names():
         found = summarise(
-            path.stem,
-            load_model_config(path),
+            name,
+            load_model_config(MODEL_FOLDER / f"{name}.yaml"),
             example_normalisation(grid),
             example_batch(1, grid, segments=8),
         )

@@ -23,13 +23,13 @@ from lenshunt.config.grids import Grid
 from lenshunt.config.injection import HardNegativeKinds, InjectionDataset, Online
 from lenshunt.config.layout import Layout
 from lenshunt.config.match_negatives import Calipers, MatchNegatives
+from lenshunt.config.model_files import load_model_config, model_names
 from lenshunt.config.models import (
     Adversarial,
     Architecture,
     LossTerm,
     ModelConfig,
     TrainingConfig,
-    load_model_config,
     merged_training,
 )
 from lenshunt.config.pretraining import Contrastive, Pretraining
@@ -88,5 +88,6 @@ __all__ = [
     "load_model_config",
     "load_models",
     "merged_training",
+    "model_names",
     "parse_config",
 ]

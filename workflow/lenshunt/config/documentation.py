@@ -10,7 +10,8 @@ import yaml
 
 from lenshunt.config.dataset_section import DatasetSection
 from lenshunt.config.datasets import SECTIONS
-from lenshunt.config.models import MODEL_FOLDER, ModelConfig
+from lenshunt.config.model_files import MODEL_FOLDER
+from lenshunt.config.models import ModelConfig
 from lenshunt.config.root import Config
 from lenshunt.core import ROOT, write_json, write_text
 from lenshunt.records import metadata
@@ -154,7 +155,7 @@ def _under(path: str, field: Values, found: list[Any], defs: Values) -> Iterator
         yield _section(f"{level} `{path}`{unused}", f"{path}.", schema, files, defs)
         yield from _within(f"{path}.", schema, files, defs)
     elif isinstance(field.get("additionalProperties"), dict):
-        entries = [entry for values in found for entry in values.values()]
+        entries = [e for values in found if isinstance(values, dict) for e in values.values()]
         yield from _under(f"{path}.NAME", field["additionalProperties"], entries, defs)
     for item in field.get("anyOf", []):
         yield from _under(path, item, found, defs)
@@ -187,10 +188,18 @@ def _shipped(folder: Path) -> list[Values]:
     return [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
 
 
+def _with_variants(model: Values) -> Iterator[Values]:
+    """The values of a model's file, then those of each of its variants."""
+    yield model
+    for variant in model.get("variants", {}).values():
+        yield from _with_variants(variant)
+
+
 def readme() -> str:
     """Text of config/README.md: every key of every section, in the order of the file."""
     config, model = schemas().values()
-    configs, models = _shipped(ROOT / "config"), _shipped(MODEL_FOLDER)
+    configs = _shipped(ROOT / "config")
+    models = [part for values in _shipped(MODEL_FOLDER) for part in _with_variants(values)]
     # keys of `training` are also set where they differ, for a model or a pretraining
     others = [*models, *(p for c in configs for p in c.get("pretraining", {}).values())]
     trainings = [{"training": part["training"]} for part in others if "training" in part]

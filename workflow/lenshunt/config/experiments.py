@@ -18,7 +18,8 @@ from lenshunt.config.dataset_section import (
 from lenshunt.config.grids import Grid, keeps_broader
 from lenshunt.config.injection import Online, check_online
 from lenshunt.config.match_negatives import MatchNegatives, check_match_negatives
-from lenshunt.config.models import MODEL_FOLDER, NEEDS_SEGMENTS, RENDERS, ModelConfig
+from lenshunt.config.model_files import MODEL_FOLDER, model_place, standing
+from lenshunt.config.models import ModelConfig
 from lenshunt.config.pretraining import Pretraining
 from lenshunt.config.shards import SegmentsConfig, SplitConfig
 
@@ -36,8 +37,9 @@ class Experiment(Strict):
     evaluate: list[str] = Field(min_length=1)
     """Data sets whose test split is scored."""
     models: list[str] = Field(min_length=1)
-    """Names of files in config/models, or paths of model files that lie elsewhere (mine/net.yaml,
-    from the working directory), whose name is then that of the file (net)."""
+    """Names of models in config/models, or paths of model files that lie elsewhere (mine/net.yaml,
+    from the working directory), whose name is then that of the file (net). Variant narrow of
+    either has a name of its own (resnet18_narrow, mine/net_narrow.yaml)."""
     model_files: dict[str, str] = {}
     """Paths of the models that lie elsewhere, by name; filled from `models`."""
     seeds: list[int] = Field(min_length=1)
@@ -114,11 +116,12 @@ def model_files(experiments: Mapping[str, Experiment]) -> dict[str, Path]:
         for name in experiment.models:
             shipped = MODEL_FOLDER / f"{name}.yaml"
             file = Path(experiment.model_files.get(name, shipped))
-            other = shipped if file != shipped and shipped.exists() else found.get(name, file)
+            shadows = file != shipped and standing(shipped) is not None
+            other = shipped if shadows else found.get(name, file)
             if other.resolve() != file.resolve():
                 raise ConfigError(
-                    f"experiments.{key}.models: {file} has the name of {other}; rename the file, "
-                    "since all that is made with a model is called by its name"
+                    f"experiments.{key}.models: {file} has the name of {model_place(other)}; "
+                    "rename the file, since all that is made with a model is called by its name"
                 )
             found[name] = file
     return dict(sorted(found.items()))
@@ -201,7 +204,7 @@ def _without_segments(
 ) -> Iterator[str]:
     """Models that read segments, where none are made: not at all, or not of online samples."""
     for model in experiment.models:
-        if model not in models or models[model].architecture not in NEEDS_SEGMENTS:
+        if model not in models or not models[model].facts.needs_segments:
             continue
         architecture = models[model].architecture
         if not segments.enabled:
@@ -234,7 +237,7 @@ def _without_renders(
     if grid is None or not known or not all(keeps_broader(grid, survey) for survey in known):
         return
     for model in experiment.models:
-        if model in models and models[model].architecture in RENDERS:
+        if model in models and models[model].facts.renders:
             yield (
                 f"{key}.models: {model} (architecture {models[model].architecture}) "
                 f"renders images with the PSF of grid {experiment.grid}, which is sharper than all "

@@ -1,17 +1,12 @@
 """Models and training: config/models/NAME.yaml and the section `training`."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from lenshunt.config.architectures import Facts, architectures, facts_of
 from lenshunt.config.base import ConfigError, Strict, sentences
-from lenshunt.core import ROOT
-
-#: Where the models of this project are.
-MODEL_FOLDER = ROOT / "config" / "models"
 
 
 class Adversarial(Strict):
@@ -148,34 +143,22 @@ class TrainingConfig(Strict):
         return self.batch_size
 
 
-Architecture = Literal[
-    "resnet",
-    "vit",
-    "film_resnet",
-    "enhanced_vit",
-    "equivariant_resnet",
-    "pinn_lens",
-    "gat_lens",
-    "color_aware_lens",
-    "bayesian_ensemble",
-]
+if TYPE_CHECKING:
+    Architecture = str
+else:
+    # of the registry, which is a dict: a type checker cannot know its keys
+    Architecture = Literal[tuple(architectures())]
 
-#: Architectures that read segments; this room cannot ask their classes.
-NEEDS_SEGMENTS: tuple[Architecture, ...] = ("gat_lens", "color_aware_lens")
-#: Architectures that render images with the PSF of the grid, and compare them with the batch.
-RENDERS: tuple[Architecture, ...] = ("pinn_lens",)
 
-#: Architectures whose computation follows the data: of how many segments, with which fits. The
-#: compiler cuts it into 8 to 20 pieces, and makes them anew when numbers of segments change.
-NOT_COMPILED: tuple[Architecture, ...] = (*NEEDS_SEGMENTS, "pinn_lens")
+Parameter = int | float | str | bool | list[int]
 
 
 class ModelConfig(Strict):
     """One file config/models/NAME.yaml."""
 
     base: str | None = None
-    """Model whose file gives every key that this one does not name, and the single entries of
-    `parameters`, `loss_terms` (null leaves one out) and `training`; for ablations."""
+    """Model that gives every key that this one does not name, and the single entries of
+    `parameters`, `loss_terms` (null leaves one out) and `training`."""
     architecture: Architecture
     """Class in the registry."""
     backbone: str
@@ -186,24 +169,34 @@ class ModelConfig(Strict):
     residual_channels: bool = True
     """Add, per band, the image minus itself rotated by 180 degrees, and minus the next redder band
     scaled to the colour of the centre."""
-    parameters: dict[str, int | float | str | bool | list[int]] = {}
-    """Arguments of the architecture: depths, widths, patch size."""
+    parameters: dict[str, Parameter | dict[str, Parameter]] = {}
+    """Arguments of the architecture, some of them in groups: `backbone: {widths: [8, 16, 32, 64]}`.
+    What a group does not name has its default."""
     loss_terms: dict[str, LossTerm] = {}
     """Terms of the loss beside the cross-entropy, by the names that the architecture has."""
     training: dict[str, Any] = {}
     """Keys of `training` that differ for this model."""
     description: str = ""
     """One sentence for lists and the report."""
+    variants: dict[str, dict[str, Any]] = {}
+    """Models that rest on this one as on a `base`, by what their names add to its: narrow, in
+    resnet18.yaml, is the model resnet18_narrow. Variants may have variants: scratch, in narrow,
+    is resnet18_narrow_scratch."""
+
+    @property
+    def facts(self) -> Facts:
+        """What the architecture says of itself."""
+        return facts_of(self.architecture)
 
     def check_training(self, training: TrainingConfig) -> None:
         """Raise ValueError where this model cannot be trained so. training : the merged one"""
-        if training.compile and self.architecture in NOT_COMPILED:
+        if training.compile and not self.facts.compiles:
             raise ValueError(
                 f"training.compile is true, and {self.architecture} cannot be compiled as a whole: "
                 "what it computes follows the segments or fits of a batch; set compile: false "
                 "under `training` in the file of this model"
             )
-        if training.psf_jitter_arcsec and self.architecture in RENDERS:
+        if training.psf_jitter_arcsec and self.facts.renders:
             raise ValueError(
                 f"training.psf_jitter_arcsec {training.psf_jitter_arcsec:g} makes images broader "
                 f"than the PSF of the grid, with which {self.architecture} renders its lenses; set "
@@ -213,47 +206,13 @@ class ModelConfig(Strict):
     def network_values(self) -> dict[str, Any]:
         """What a training depends on here, as plain values: neither words, nor what is settled
         before it, its merged `training` and the checkpoint that it starts from."""
-        return self.model_dump(exclude={"base", "description", "pretrained", "training"})
+        return self.model_dump(
+            exclude={"base", "description", "pretrained", "training", "variants"}
+        )
 
     def backbone_values(self) -> dict[str, Any]:
         """What a pretraining depends on: of `network_values`, all but the terms of the loss."""
         return {key: v for key, v in self.network_values().items() if key != "loss_terms"}
-
-
-def load_model_config(path: Path | str) -> ModelConfig:
-    """One model file with what its `base` gives, a file beside it or a name in config/models.
-
-    Raises ConfigError, every bad key.
-    """
-    file = Path(path)
-    try:
-        return ModelConfig(**_model_values(file, ()))
-    except ValidationError as error:
-        raise ConfigError(sentences(error, str(file))) from None
-
-
-def _model_values(file: Path, users: tuple[str, ...]) -> dict[str, Any]:
-    """Values of a model's file laid over those of its base; users : the files that led here."""
-    if not file.exists():
-        known = sorted(p.stem for p in MODEL_FOLDER.glob("*.yaml"))
-        named = f", the base of {users[-1]}" if users else ""
-        raise ConfigError(f"{file}{named}: no such model; config/models has {', '.join(known)}")
-    values = yaml.safe_load(file.read_text())
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: expected keys with values, found {type(values).__name__}")
-    base = values.get("base")
-    if base is None:
-        return values
-    users = (*users, file.stem)
-    if base in users:
-        raise ConfigError(f"{file}: base: {' -> '.join((*users, base))} goes in a circle")
-    beside = file.with_name(f"{base}.yaml")
-    under = _model_values(beside if beside.exists() else MODEL_FOLDER / f"{base}.yaml", users)
-    merged = {**under, **values}
-    for key in ("parameters", "loss_terms", "training"):
-        merged[key] = {**under.get(key, {}), **values.get(key, {})}
-    merged["loss_terms"] = {k: v for k, v in merged["loss_terms"].items() if v is not None}
-    return merged
 
 
 def merged_training(*layers: Mapping[str, Any]) -> TrainingConfig:

@@ -12,7 +12,8 @@ from lenshunt.config.demo import Demo
 from lenshunt.config.experiments import Experiment, check_experiment, model_files
 from lenshunt.config.fields import scored_fields
 from lenshunt.config.grids import Grid, check_grids
-from lenshunt.config.models import ModelConfig, TrainingConfig, load_model_config, merged_training
+from lenshunt.config.model_files import load_model_config, model_place
+from lenshunt.config.models import ModelConfig, TrainingConfig, merged_training
 from lenshunt.config.pretraining import Pretraining, check_pretraining
 from lenshunt.config.search import Search, check_search
 from lenshunt.config.shards import KnownLensRadii, QualityConfig, SegmentsConfig, SplitConfig
@@ -97,6 +98,6 @@ def check_config(config: Config, models: Mapping[str, ModelConfig]) -> None:
         try:
             model.check_training(merged_training(config.training.model_dump(), model.training))
         except ValueError as error:
-            problems.append(f"{files[name]}: {error}")
+            problems.append(f"{model_place(files[name])}: {error}")
     if problems:
         raise ConfigError("\n".join(problems))

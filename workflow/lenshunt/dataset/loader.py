@@ -242,7 +242,7 @@ def make_loader(
     A batch holds image, variance [b, 5, y, x] (nJy, nJy^2; +inf where unusable), noise_corr,
     band_flags [b, 5], label, confidence [b] as float32, psf_matched [b] bool and row [b] int64,
     index into `Loader.table`; with segments also `segments` [b, segment, column], which
-    `models.segment_tensors.unpack_segments` names. Raises ValueError naming a shard that is
+    `models.segment_graph.unpack_segments` names. Raises ValueError naming a shard that is
     corrupt.
     """
     samples = read_samples(indexes, splits, exclusions, fold, segments)

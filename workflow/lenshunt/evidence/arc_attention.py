@@ -40,6 +40,8 @@ _FROM = "attention of queries on / off the arc"
 #: A third control: queries off the arc, keys on it, radius and distance as in the second one.
 QUERIES = "queries off the arc"
 _BIAS = "bias of attention scores"
+SAMPLE = "random non-lenses of the test split, arcs painted onto them"
+BASELINE = False
 PANELS: dict[str, Panel] = {
     "mass": Panel("layer", "attention per patch / even spread", "line", reference=1.0),
     "radius": Panel(f"layer ({CONTROLS[0]})", _RATIO, "line", reference=1.0),

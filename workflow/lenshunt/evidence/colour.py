@@ -29,12 +29,14 @@ from lenshunt.evidence.common import (
 )
 from lenshunt.lensing import colour_consistency_loss, group_distance
 from lenshunt.models.color_aware_lens import ColorAwareLens
-from lenshunt.models.segment_tensors import unpack_segments
+from lenshunt.models.segment_graph import unpack_segments
 from lenshunt.training.loading import Loader
 
 LOSS_EDGES = np.linspace(0.0, 10.0, 26)
 LEARNED, RANDOM = "learned", "random"
 
+SAMPLE = "segments of random test samples"
+BASELINE = False
 PANELS: dict[str, Panel] = {
     "loss": Panel("colour loss per segment of a system", "share of the systems", "steps"),
     "auroc": Panel(

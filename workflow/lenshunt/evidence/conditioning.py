@@ -47,6 +47,8 @@ LEVELS = ("own metadata", "seeing of another", "no metadata", "baseline")
 PER_CLASS = 2000
 #: Batches that an untrained network is shown.
 FRESH_BATCHES = 2
+SAMPLE = "random test samples under metadata that say other things"
+BASELINE = True
 PANELS: dict[str, Panel] = {
     "change": Panel("stated seeing (arcsec)", "mean change of logit", "line", reference=0.0),
     "gain": Panel("stated seeing (arcsec)", "AUROC - that of own metadata", "line", reference=0.0),

@@ -39,6 +39,8 @@ AT_ONCE = 50
 SAME, OTHER = "images of one source", "an image and another segment"
 UNLENSED, FRESH = "unlensed galaxies instead", "untrained"
 
+SAMPLE = "pairs of systems simulated as the test images were taken"
+BASELINE = True
 PANELS: dict[str, Panel] = {
     "auroc": Panel(
         "number of deflectors",

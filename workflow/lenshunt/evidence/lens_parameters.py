@@ -27,6 +27,8 @@ BIN_MIN, BINS_MAX = 12, 6
 GAIN_EDGES = np.linspace(0.0, 6.0, 31)
 CONSTANT = "constant"
 
+SAMPLE = "random test samples; radii of lenses whose radius is known"
+BASELINE = False
 PANELS: dict[str, Panel] = {
     "theta_e": Panel(
         "true Einstein radius (arcsec)",

@@ -41,7 +41,7 @@ def measure_file(
     out_curves : CSV with columns kind and CURVE_COLUMNS
     per_class : samples of each class at most; None takes what the most demanding kind asks for
 
-    Only kinds that compare with the baseline get it (`KINDS`).
+    Only kinds that compare with the baseline get it (their BASELINE).
     Raises ValueError for cutouts that are not on the grid of the training, for a model that has no
     kind of evidence, for curves of a panel that the kind does not have, and for numbers that are
     infinite.
@@ -53,7 +53,7 @@ def measure_file(
         raise ValueError(
             f"{checkpoint}: architecture {subject.config.architecture} has no evidence"
         )
-    modules = {kind: importlib.import_module(f"lenshunt.evidence.{kind}") for kind in kinds}
+    modules = {kind: importlib.import_module(KINDS[kind]) for kind in kinds}
     asked = [getattr(module, "PER_CLASS", PER_CLASS) for module in modules.values()]
     needing = [trained for trained in (subject, plain) if trained is not None]
     test = draw_sample(
@@ -72,7 +72,7 @@ def measure_file(
         # a kind that draws random numbers gets the same ones whatever came before it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            rival = plain if KINDS[kind].baseline else None
+            rival = plain if module.BASELINE else None
             found: Evidence = module.measure(subject, rival, test, seed)
         tables.append(checked_curves(found.curves, module.PANELS, kind).assign(kind=kind))
         told[kind] = {

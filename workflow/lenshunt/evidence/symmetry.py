@@ -32,6 +32,8 @@ VIEWS = ("flip", "90°", "90° + flip", "180°", "180° + flip", "270°", "270°
 ANGLES_DEG = (15.0, 30.0, 45.0, 60.0, 75.0)
 SHIFTS_PX = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _CHANGE = "mean |change| / spread of logit"
+SAMPLE = "random test samples, turned, mirrored and shifted"
+BASELINE = True
 PANELS: dict[str, Panel] = {
     "exact": Panel("view without interpolation", _CHANGE, "points", log="y", ticks=VIEWS),
     "angle": Panel("rotation (degrees)", _CHANGE, "line", reference=0.0),

@@ -31,6 +31,8 @@ TEST = "test set"
 EPISTEMIC_EDGES = np.geomspace(1e-5, 0.7, 25)
 ALEATORIC_EDGES = np.linspace(0.0, np.log(2.0), 25)
 
+SAMPLE = "random test samples, and the same made unlike any training set"
+BASELINE = True
 PANELS: dict[str, Panel] = {
     "epistemic": Panel("epistemic part (nats)", "share of the samples", "steps", log="x"),
     "aleatoric": Panel("aleatoric part (nats)", "share of the samples", "steps"),

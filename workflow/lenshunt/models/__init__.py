@@ -10,7 +10,6 @@ from lenshunt.models.registry import (
     build_model,
     count_parameters,
     load_backbone,
-    model_parameters,
 )
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "condition_table",
     "count_parameters",
     "load_backbone",
-    "model_parameters",
 ]

@@ -11,14 +11,45 @@ from lenshunt.models.feature_posterior import PLACES, FeaturePosterior
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
-from lenshunt.models.resnet import resnet_backbone, stage_channels
-from lenshunt.models.sampled_dropout import SampledDropout
-from lenshunt.models.vit import vit_backbone
+from lenshunt.models.resnet import RESNET18, ResNetBackbone, resnet_backbone
+from lenshunt.models.vit import VIT_B16, ViTBackbone, vit_backbone
 
 #: AdamW moves a parameter by about the learning rate per step: fit for a network's many small
 #: weights, not for the one that decides between two members, which has to come to its value while
 #: they learn.
 _WEIGHT_STEP = 10.0
+
+
+class SampledDropout(nn.Module):
+    """Monte Carlo dropout (Gal & Ghahramani 2016, arXiv:1506.02142) with a fixed set of draws.
+
+    In training ordinary dropout of channels. In evaluation draw t switches off the same channels
+    for all objects, so that it is one network of the posterior: scores depend neither on the
+    batch that an object came in nor on the state of a random generator.
+    place : number of this layer in its network; each has draws of its own, as in training
+    """
+
+    masks: torch.Tensor
+
+    def __init__(self, channels: int, rate: float, samples: int, place: int = 0) -> None:
+        super().__init__()
+        if not 0.0 < rate < 1.0:
+            raise ValueError(f"dropout is {rate}; Monte Carlo dropout needs a rate between 0 and 1")
+        self.rate = rate
+        # Of its own generator: the draws are the same whatever was drawn before them.
+        generator = torch.Generator().manual_seed(place)
+        kept = torch.rand(samples, channels, generator=generator) >= rate
+        self.register_buffer("masks", kept / (1.0 - rate))
+
+    def forward(self, x: torch.Tensor, draw: int | None, channel_axis: int = 1) -> torch.Tensor:
+        """x : any shape with its channels on `channel_axis`; draw : None in training."""
+        shape = [1] * x.dim()
+        shape[channel_axis] = x.shape[channel_axis]
+        if draw is not None:
+            return x * self.masks[draw].to(x.dtype).reshape(shape)
+        shape[0] = len(x)
+        ones = torch.ones(shape, dtype=x.dtype, device=x.device)
+        return x * functional.dropout(ones, self.rate, training=self.training)
 
 
 class BayesianEnsemble(LensNetwork):
@@ -39,6 +70,9 @@ class BayesianEnsemble(LensNetwork):
     posterior_sigma, posterior_length : of `FeaturePosterior`
     """
 
+    reference = "Gal & Ghahramani 2016, ICML (arXiv:1506.02142)"
+    diagnostics = ("uncertainty",)
+    backbone_arguments = ("resnet", "vit")
     scores = ("epistemic", "aleatoric")
     terms = ("members",)
     posterior_samples = PLACES
@@ -50,15 +84,8 @@ class BayesianEnsemble(LensNetwork):
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 2, 2, 2),
-        stem_kernel: int = 7,
-        stem_stride: int = 2,
-        stem_pool: bool = True,
-        vit_width: int = 768,
-        vit_layers: int = 12,
-        vit_heads: int = 12,
-        patch_px: int = 16,
+        resnet: ResNetBackbone = RESNET18,
+        vit: ViTBackbone = VIT_B16,
         sampled_layers: int = 2,
         dropout: float = 0.2,
         samples: int = 20,
@@ -68,27 +95,25 @@ class BayesianEnsemble(LensNetwork):
         super().__init__()
         if samples < 4 or samples % 2:
             raise ValueError(f"samples is {samples}; an even number of 4 or more is needed")
-        if not 1 <= sampled_layers <= vit_layers:
-            raise ValueError(f"sampled_layers is {sampled_layers}, expected 1 to {vit_layers}")
+        if not 1 <= sampled_layers <= vit.layers:
+            raise ValueError(f"sampled_layers is {sampled_layers}, expected 1 to {vit.layers}")
         self.draws, self.sampled_layers = samples // 2, sampled_layers
         self.input = ImageInput(normalisation, residual_channels)
-        channels = self.input.channels
-        sizes = stage_channels(widths, "basic")
-        resnet = resnet_backbone(
-            channels, widths, depths, "basic", stem_kernel, stem_stride, stem_pool
+        channels, sizes = self.input.channels, resnet.channels
+        self.backbone = nn.ModuleDict(
+            {
+                "resnet": resnet_backbone(channels, resnet),
+                "vit": vit_backbone(channels, normalisation.size_px, vit, dropout=0.0),
+            }
         )
-        vit = vit_backbone(
-            channels, normalisation.size_px, vit_width, vit_layers, vit_heads, 4.0, patch_px, 0.0
-        )
-        self.backbone = nn.ModuleDict({"resnet": resnet, "vit": vit})
         self.resnet_dropout = SampledDropout(sizes[-2], dropout, self.draws, place=0)
         self.resnet_readout = SampledDropout(sizes[-1], dropout, self.draws, place=1)
-        self.vit_dropout = SampledDropout(vit_width, dropout, self.draws, place=2)
-        self.vit_readout = SampledDropout(vit_width, dropout, self.draws, place=3)
+        self.vit_dropout = SampledDropout(vit.width, dropout, self.draws, place=2)
+        self.vit_readout = SampledDropout(vit.width, dropout, self.draws, place=3)
         self.resnet_heads = Heads(sizes[-1], 0.0, auxiliary)
-        self.vit_heads = Heads(vit_width, 0.0, auxiliary)
+        self.vit_heads = Heads(vit.width, 0.0, auxiliary)
         self.resnet_posterior = FeaturePosterior(sizes[-1], posterior_sigma, posterior_length)
-        self.vit_posterior = FeaturePosterior(vit_width, posterior_sigma, posterior_length)
+        self.vit_posterior = FeaturePosterior(vit.width, posterior_sigma, posterior_length)
         # softmax of _WEIGHT_STEP times it gives the members' weights
         self.weight = nn.Parameter(torch.zeros(2))
         self.register_buffer("deviates", normal_scores(self.draws), persistent=False)

@@ -25,9 +25,15 @@ from lenshunt.models.interface import (
     theta_e_for,
 )
 from lenshunt.models.lens_dust import LensDust
-from lenshunt.models.resnet import resnet_backbone, stage_channels, stage_maps
-from lenshunt.models.segment_graph import edge_features, radii
-from lenshunt.models.segment_nodes import SystemNodes, feature_count, node_features, system_nodes
+from lenshunt.models.resnet import RESNET18, ResNetBackbone, resnet_backbone, stage_maps
+from lenshunt.models.segment_graph import (
+    SystemNodes,
+    edge_features,
+    feature_count,
+    node_features,
+    radii,
+    system_nodes,
+)
 from lenshunt.models.segment_patches import values_at
 
 
@@ -53,8 +59,11 @@ class ColorAwareLens(LensNetwork):
     feedback : whether the classifier is told about the group
     """
 
+    reference = "Cardelli, Clayton & Mathis 1989, ApJ 345, 245 (its reddening)"
     needs_conditions = True
     needs_segments = True
+    compiles = False
+    diagnostics = ("colour",)
     scores = ("colour_distance", "group_members")
     terms = ("colour", "grouping")
 
@@ -64,12 +73,7 @@ class ColorAwareLens(LensNetwork):
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 2, 2, 2),
-        layer_type: str = "basic",
-        stem_kernel: int = 7,
-        stem_stride: int = 2,
-        stem_pool: bool = True,
+        backbone: ResNetBackbone = RESNET18,
         dropout: float = 0.0,
         group_width: int = 128,
         group_heads: int = 4,
@@ -77,15 +81,13 @@ class ColorAwareLens(LensNetwork):
     ) -> None:
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
-        self.backbone = resnet_backbone(
-            self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
-        )
-        channels = stage_channels(widths, layer_type)
+        self.backbone = resnet_backbone(self.input.channels, backbone)
+        channels = backbone.channels
         self.reads_segments = not auxiliary
         pooled = channels[-1]
         if self.reads_segments:
             self.pixel_scale = normalisation.pixel_scale_arcsec
-            self.stride = stem_stride * (2 if stem_pool else 1)
+            self.stride = backbone.stem_stride * (2 if backbone.stem_pool else 1)
             self.dust = LensDust(normalisation)
             self.local, self.whole = (
                 # beside a segment's own numbers, which are of order 1

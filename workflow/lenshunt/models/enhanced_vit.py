@@ -11,7 +11,7 @@ from lenshunt.models.conditions import OBSERVING_CONDITIONS, SKY_CONDITIONS, Con
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
-from lenshunt.models.vit import vit_backbone
+from lenshunt.models.vit import VIT_S8, ViTBackbone, vit_backbone
 
 
 class ArcTransformer(nn.Module):
@@ -77,7 +77,10 @@ class EnhancedViT(LensNetwork):
     `backbone.vit` is a plain ViT's backbone but for the learned positions that it does not have.
     """
 
+    reference = "Dosovitskiy et al. 2021, ICLR (arXiv:2010.11929)"
     needs_conditions = True
+    diagnostics = ("arc_attention",)
+    backbone_arguments = ("backbone", "arc_width")
 
     def __init__(
         self,
@@ -85,11 +88,7 @@ class EnhancedViT(LensNetwork):
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        width: int = 384,
-        layers: int = 12,
-        heads: int = 6,
-        mlp_ratio: float = 4.0,
-        patch_px: int = 8,
+        backbone: ViTBackbone = VIT_S8,
         dropout: float = 0.0,
         arc_width: int = 32,
         observing_conditions: bool = True,
@@ -99,17 +98,10 @@ class EnhancedViT(LensNetwork):
     ) -> None:
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
-        vit = vit_backbone(
-            self.input.channels,
-            normalisation.size_px,
-            width,
-            layers,
-            heads,
-            mlp_ratio,
-            patch_px,
-            dropout,
+        vit = vit_backbone(self.input.channels, normalisation.size_px, backbone, dropout)
+        self.backbone = ArcTransformer(
+            vit, backbone.patch_px, normalisation.pixel_scale_arcsec, arc_width
         )
-        self.backbone = ArcTransformer(vit, patch_px, normalisation.pixel_scale_arcsec, arc_width)
         wanted = (OBSERVING_CONDITIONS if observing_conditions else ()) + (
             SKY_CONDITIONS if sky_position else ()
         )
@@ -118,11 +110,11 @@ class EnhancedViT(LensNetwork):
             if wanted
             else None
         )
-        self.context = nn.Linear(condition_width, width) if wanted else None
+        self.context = nn.Linear(condition_width, backbone.width) if wanted else None
         if self.context is not None:
             nn.init.zeros_(self.context.weight)
             nn.init.zeros_(self.context.bias)
-        self.heads = Heads(width, dropout, auxiliary)
+        self.heads = Heads(backbone.width, dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
         channels = self.input(batch)

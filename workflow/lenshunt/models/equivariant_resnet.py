@@ -1,6 +1,7 @@
 """Residual network on the group p4m: its logit is the same for all eight views of an image."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -44,24 +45,37 @@ class EquivariantBlock(nn.Module):
         return functional.relu(inner + self.shortcut(x))
 
 
-class EquivariantBackbone(nn.Module):
+@dataclass(frozen=True)
+class EquivariantBackbone:
+    """Stem and stages on the group; as it is, with as many parameters as ResNet-18.
+
+    fields, depths : regular fields (of 8 channels) and number of blocks of each stage
+    stem_kernel, stem_stride, stem_pool : as of `ResNetBackbone`
+    """
+
+    fields: tuple[int, ...] = (23, 45, 90, 181)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    stem_kernel: int = 6
+    stem_stride: int = 2
+    stem_pool: bool = True
+
+
+AS_RESNET18 = EquivariantBackbone()
+
+
+class EquivariantStages(nn.Module):
     """Images [b, channel, y, x] to invariant features [b, fields of the last stage]."""
 
-    def __init__(
-        self,
-        channels: int,
-        fields: Sequence[int],
-        depths: Sequence[int],
-        stem_kernel: int,
-        stem_stride: int,
-        stem_pool: bool,
-    ) -> None:
+    def __init__(self, channels: int, shape: EquivariantBackbone) -> None:
         super().__init__()
-        self.stem = GroupConvolution(channels, fields[0], stem_kernel, stem_stride, lifts=True)
+        fields = shape.fields
+        self.stem = GroupConvolution(
+            channels, fields[0], shape.stem_kernel, shape.stem_stride, lifts=True
+        )
         self.stem_norm = GroupNormalisation(fields[0])
-        self.stem_pool = stem_pool
+        self.stem_pool = shape.stem_pool
         blocks, inputs = [], fields[0]
-        for stage, (width, depth) in enumerate(zip(fields, depths, strict=True)):
+        for stage, (width, depth) in enumerate(zip(fields, shape.depths, strict=True)):
             for number in range(depth):
                 blocks.append(EquivariantBlock(inputs, width, number == 0 and stage > 0))
                 inputs = width
@@ -82,6 +96,8 @@ class EquivariantResNet(LensNetwork):
     an eighth of the parameters. In prediction one view does for eight.
     """
 
+    reference = "Cohen & Welling 2016, ICML (arXiv:1602.07576)"
+    diagnostics = ("symmetry",)
     invariant = True
 
     def __init__(
@@ -90,19 +106,13 @@ class EquivariantResNet(LensNetwork):
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        fields: Sequence[int] = (23, 45, 90, 181),
-        depths: Sequence[int] = (2, 2, 2, 2),
-        stem_kernel: int = 6,
-        stem_stride: int = 2,
-        stem_pool: bool = True,
+        backbone: EquivariantBackbone = AS_RESNET18,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
-        self.backbone = EquivariantBackbone(
-            self.input.channels, fields, depths, stem_kernel, stem_stride, stem_pool
-        )
-        self.heads = Heads(fields[-1], dropout, auxiliary)
+        self.backbone = EquivariantStages(self.input.channels, backbone)
+        self.heads = Heads(backbone.fields[-1], dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
         channels = self.input(batch)

@@ -14,7 +14,7 @@ from lenshunt.models.conditions import (
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
-from lenshunt.models.resnet import resnet_backbone, stage_channels, stage_maps
+from lenshunt.models.resnet import RESNET34, ResNetBackbone, resnet_backbone, stage_maps
 
 #: Stages (counted from 0) whose output is modulated: blocks 2, 3 and 4.
 MODULATED = (1, 2, 3)
@@ -46,7 +46,9 @@ class FilmResNet(LensNetwork):
     two share a pretrained checkpoint.
     """
 
+    reference = "Perez et al. 2018, AAAI (arXiv:1709.07871)"
     needs_conditions = True
+    diagnostics = ("conditioning",)
 
     def __init__(
         self,
@@ -54,12 +56,7 @@ class FilmResNet(LensNetwork):
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (3, 4, 6, 3),
-        layer_type: str = "basic",
-        stem_kernel: int = 7,
-        stem_stride: int = 2,
-        stem_pool: bool = True,
+        backbone: ResNetBackbone = RESNET34,
         dropout: float = 0.0,
         condition_width: int = 64,
         condition_dropout: float = 0.1,
@@ -70,10 +67,8 @@ class FilmResNet(LensNetwork):
         """
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
-        self.backbone = resnet_backbone(
-            self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
-        )
-        sizes = stage_channels(widths, layer_type)
+        self.backbone = resnet_backbone(self.input.channels, backbone)
+        sizes = backbone.channels
         self.conditions = ConditionEncoder(
             normalisation,
             condition_width,

@@ -13,13 +13,16 @@ from lenshunt.models.lens_dust import LensDust
 from lenshunt.models.segment_graph import (
     EDGE_FEATURES,
     Graph,
+    SystemNodes,
     deflector_centre,
     edge_features,
+    feature_count,
     flat_graph,
+    node_features,
     radii,
+    system_nodes,
 )
-from lenshunt.models.segment_nodes import SystemNodes, feature_count, node_features, system_nodes
-from lenshunt.models.segment_patches import PatchNetwork, segment_patches
+from lenshunt.models.segment_patches import PATCH_CNN, PatchBackbone, PatchNetwork, segment_patches
 
 
 class GraphLayers(nn.Module):
@@ -69,13 +72,16 @@ class GatLens(LensNetwork):
     the CNN's view of the cutout. In pretraining (`auxiliary` values to regress) there are no
     segments: the CNN alone is trained, on whole cutouts.
 
-    widths, blocks : of the CNN; patch_arcsec : side of a patch
+    backbone : the CNN; patch_arcsec : side of a patch
     width, layers, heads, dropout : of the graph attention
     colour_edges : whether edges carry the colour distance
     """
 
+    reference = "Brody et al. 2022, ICLR (arXiv:2105.14491)"
     needs_conditions = True
     needs_segments = True
+    compiles = False
+    diagnostics = ("deflectors",)
     band_sigma: torch.Tensor
 
     def __init__(
@@ -84,8 +90,7 @@ class GatLens(LensNetwork):
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        widths: Sequence[int] = (32, 64, 128, 256),
-        blocks: int = 2,
+        backbone: PatchBackbone = PATCH_CNN,
         patch_arcsec: float = 2.4,
         width: int = 128,
         layers: int = 4,
@@ -95,9 +100,9 @@ class GatLens(LensNetwork):
     ) -> None:
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
-        self.backbone = PatchNetwork(self.input.channels, widths, blocks)
+        self.backbone = PatchNetwork(self.input.channels, backbone)
         self.reads_segments = not auxiliary
-        pooled = widths[-1]
+        features = pooled = backbone.widths[-1]
         if self.reads_segments:
             self.pixel_scale = normalisation.pixel_scale_arcsec
             self.patch_px = max(round(patch_arcsec / self.pixel_scale), 4)
@@ -109,7 +114,7 @@ class GatLens(LensNetwork):
             nn.init.zeros_(self.deflects.weight)
             nn.init.constant_(self.deflects.bias, -4.0)
             self.node = nn.Sequential(
-                nn.Linear(known + widths[-1], width), nn.SiLU(), nn.Linear(width, width)
+                nn.Linear(known + features, width), nn.SiLU(), nn.Linear(width, width)
             )
             self.graph = GraphLayers(width, layers, heads, dropout)
             self.last = nn.LayerNorm(width)

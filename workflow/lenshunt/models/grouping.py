@@ -7,8 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from lenshunt.lensing import group_distance
-from lenshunt.models.segment_graph import COLOUR_DISTANCE, COLOUR_KNOWN, EDGE_FEATURES
-from lenshunt.models.segment_nodes import SystemNodes
+from lenshunt.models.segment_graph import COLOUR_DISTANCE, COLOUR_KNOWN, EDGE_FEATURES, SystemNodes
 
 #: Statistics of a group: `group_statistics`.
 STATISTICS = 7

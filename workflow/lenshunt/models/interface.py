@@ -79,7 +79,18 @@ class Prediction:
 class LensNetwork(nn.Module, ABC):
     """What every architecture is: a module from Batch to Prediction that says what it needs.
 
+    Planning asks for some of these (`config.architectures.Facts`) and imports no torch: it reads
+    them from the class body, where they are written out, not computed.
+
+    reference : papers that it is from; every architecture has one
     needs_conditions, needs_segments : whether it reads `metadata`, `segments` of a batch
+    renders : whether it renders images with the PSF of the grid, and compares them with the batch
+    compiles : whether one graph computes it. Where its computation follows the data, of how many
+        segments or with which fits, the compiler cuts it into 8 to 20 pieces, and makes them anew
+        when numbers of segments change
+    backbone_arguments : names of the arguments that decide what its backbone computes, in which
+        models of one family agree; the rest is about what is done with the features
+    diagnostics : kinds of evidence (`evidence.kinds`) that show what it promises
     scores : names in `auxiliary` that predictions keep for every object
     terms : names of the loss terms that it has beside the cross-entropy
     invariant : whether rotations by 90 degrees and mirror images change none of its outputs
@@ -87,8 +98,13 @@ class LensNetwork(nn.Module, ABC):
         0 where there is nothing to fit
     """
 
+    reference: str
     needs_conditions = False
     needs_segments = False
+    renders = False
+    compiles = True
+    diagnostics: tuple[str, ...] = ()
+    backbone_arguments: tuple[str, ...] = ("backbone",)
     scores: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     invariant = False

@@ -25,7 +25,7 @@ from lenshunt.models.lens_head import LensHead, bounded
 from lenshunt.models.lens_terms import lens_equation_term, physics_term, simulated_term
 from lenshunt.models.potential_correction import deflection_of, mass_loss
 from lenshunt.models.render_features import RenderFeatures
-from lenshunt.models.resnet import resnet_backbone, stage_channels, stage_maps
+from lenshunt.models.resnet import RESNET18, ResNetBackbone, resnet_backbone, stage_maps
 from lenshunt.surveys import moffat_psf
 
 #: Largest coefficient of a correction to the potential, arcsec^2: a few per cent of theta_E^2.
@@ -43,6 +43,29 @@ class _Lenses:
     grid: PixelGrid
 
 
+@dataclass(frozen=True)
+class FitOptions:
+    """Which lenses are predicted, and how they are rendered and judged.
+
+    theta_e_min_arcsec, theta_e_max_arcsec : range of predicted Einstein radii
+    supersampling : rays per pixel and axis; cusp_supersampling : in the middle of the lens galaxy
+    slope_free : else the mass is isothermal
+    correction_nodes : per side, of a free-form correction to the potential; 0 for none
+    model_error : fraction of a pixel's light by which no model is better, see `fit_lenses`
+    """
+
+    theta_e_min_arcsec: float = 0.3
+    theta_e_max_arcsec: float = 4.0
+    supersampling: int = 2
+    cusp_supersampling: int = 6
+    slope_free: bool = False
+    correction_nodes: int = 0
+    model_error: float = 0.05
+
+
+ISOTHERMAL_FIT = FitOptions()
+
+
 class PinnLens(LensNetwork):
     """ResNet encoder, lens-parameter head, differentiable simulator, classifier.
 
@@ -57,14 +80,14 @@ class PinnLens(LensNetwork):
     In pretraining (`auxiliary` values to regress) there is no lens to fit and no PSF is known:
     only the backbone is there, and no lens is predicted.
 
-    theta_e_min_arcsec, theta_e_max_arcsec : range of predicted Einstein radii
-    supersampling : rays per pixel and axis; cusp_supersampling : in the middle of the lens galaxy
-    slope_free : else the mass is isothermal
-    correction_nodes : per side, of a free-form correction to the potential; 0 for none
-    model_error : fraction of a pixel's light by which no model is better, see `fit_lenses`
+    fit : which lenses are predicted, and how they are rendered and judged
     feedback : whether the classifier is told about the fit; hide_fit : see `RenderFeatures`
     """
 
+    reference = "Raissi et al. 2019, JCoPh 378, 686; Hezaveh et al. 2017, Nature 548, 555"
+    renders = True
+    compiles = False
+    diagnostics = ("lens_parameters",)
     scores = ("chi2_gain", "theta_e")
     terms = ("physics", "shear", "mass", "lens_equation", "simulated")
     psf: torch.Tensor
@@ -75,42 +98,29 @@ class PinnLens(LensNetwork):
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 2, 2, 2),
-        layer_type: str = "basic",
-        stem_kernel: int = 7,
-        stem_stride: int = 2,
-        stem_pool: bool = True,
+        backbone: ResNetBackbone = RESNET18,
         dropout: float = 0.0,
-        theta_e_min_arcsec: float = 0.3,
-        theta_e_max_arcsec: float = 4.0,
-        supersampling: int = 2,
-        cusp_supersampling: int = 6,
-        slope_free: bool = False,
-        correction_nodes: int = 0,
-        model_error: float = 0.05,
+        fit: FitOptions = ISOTHERMAL_FIT,
         feedback: bool = True,
         feedback_width: int = 32,
         hide_fit: float = 0.1,
     ) -> None:
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
-        self.backbone = resnet_backbone(
-            self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
-        )
-        channels = stage_channels(widths, layer_type)
+        self.backbone = resnet_backbone(self.input.channels, backbone)
+        channels = backbone.channels
         self.fits_lenses = not auxiliary
         self.feedback: RenderFeatures | None = None
         if self.fits_lenses:
             scale = normalisation.pixel_scale_arcsec
             self.register_buffer("psf", torch.tensor(_psf_of(normalisation)), persistent=False)
-            self.sampling = (scale, supersampling, cusp_supersampling)
-            self.correction_nodes = correction_nodes
-            self.model_error = model_error
+            self.sampling = (scale, fit.supersampling, fit.cusp_supersampling)
+            self.correction_nodes = fit.correction_nodes
+            self.model_error = fit.model_error
             self.failures = RenderFailures()
             self.lens_head = LensHead(
-                channels[-1], channels[-2], (theta_e_min_arcsec, theta_e_max_arcsec),
-                slope_free, correction_nodes**2,
+                channels[-1], channels[-2], (fit.theta_e_min_arcsec, fit.theta_e_max_arcsec),
+                fit.slope_free, fit.correction_nodes**2,
             )  # fmt: skip
             if feedback:
                 self.feedback = RenderFeatures(feedback_width, hide=hide_fit)
@@ -194,7 +204,7 @@ class PinnLens(LensNetwork):
         if lenses.correction is None:
             raise ValueError(
                 "the loss term mass is about the correction to the potential, and there is none; "
-                "set correction_nodes in the model's file or remove loss_terms.mass"
+                "set fit.correction_nodes in the model's file or remove loss_terms.mass"
             )
         return mass_loss(lenses.correction, params, lenses.grid)
 

@@ -3,11 +3,14 @@
 import importlib
 import inspect
 from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from lenshunt.config import ModelConfig
+from lenshunt.config.architectures import parameter_problems
 from lenshunt.models.interface import LensNetwork, Normalisation
 
 #: Where the class of each `architecture` of a model file is; a job imports only the one it needs.
@@ -24,46 +27,45 @@ REGISTRY: dict[str, str] = {
 }
 
 
-_RESNET = ("widths", "depths", "layer_type", "stem_kernel", "stem_stride", "stem_pool")
-_VIT = ("width", "layers", "heads", "mlp_ratio", "patch_px")
-#: Parameters of each architecture that decide what its backbone computes. Models of one family
-#: agree in these; the rest is about what is done with the features.
-BACKBONE_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "resnet": _RESNET,
-    "vit": _VIT,
-    "film_resnet": _RESNET,
-    "enhanced_vit": (*_VIT, "arc_width"),
-    "equivariant_resnet": ("fields", "depths", "stem_kernel", "stem_stride", "stem_pool"),
-    "pinn_lens": _RESNET,
-    "gat_lens": ("widths", "blocks"),
-    "color_aware_lens": _RESNET,
-    "bayesian_ensemble": (
-        "widths", "depths", "stem_kernel", "stem_stride", "stem_pool",
-        "vit_width", "vit_layers", "vit_heads", "patch_px",
-    ),
-}  # fmt: skip
-
-
 def architecture_of(name: str) -> type[LensNetwork]:
     """The class of an architecture."""
     module, _, attribute = REGISTRY[name].rpartition(".")
     return getattr(importlib.import_module(module), attribute)
 
 
-def model_parameters(architecture: str) -> list[str]:
-    """Keys that `parameters` of a model file of this architecture may have."""
-    signature = inspect.signature(architecture_of(architecture).__init__)
-    return [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+def arguments_of(config: ModelConfig) -> dict[str, Any]:
+    """Arguments by name that the architecture of `config` is made with, defaults included.
+
+    Entries of a group (`backbone`) are laid over those of its default. Raises ValueError for
+    parameters that the architecture does not have.
+    """
+    problems = parameter_problems(config.architecture, config.parameters)
+    if problems:
+        raise ValueError("\n".join(problems))
+    signature = inspect.signature(architecture_of(config.architecture).__init__)
+    named = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return {p.name: _laid_over(p.default, config.parameters.get(p.name)) for p in named}
+
+
+def _laid_over(default: Any, given: Any) -> Any:
+    """The value of an argument; none is given where it is None."""
+    if isinstance(given, dict):
+        entries = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        return replace(default, **entries)
+    return default if given is None else given
 
 
 def backbone_parameters(config: ModelConfig) -> dict[str, object]:
-    """What decides how the backbone of `config` computes, defaults included, by name."""
-    signature = inspect.signature(architecture_of(config.architecture).__init__)
-    values = {
-        name: config.parameters.get(name, signature.parameters[name].default)
-        for name in BACKBONE_PARAMETERS[config.architecture]
-    }
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+    """What decides how the backbone of `config` computes, by its key (backbone.widths)."""
+    values = arguments_of(config)
+    found: dict[str, object] = {}
+    for name in architecture_of(config.architecture).backbone_arguments:
+        value = values[name]
+        if is_dataclass(value) and not isinstance(value, type):
+            found |= {f"{name}.{key}": entry for key, entry in asdict(value).items()}
+        else:
+            found[name] = value
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
 
 
 def build_model(
@@ -74,13 +76,7 @@ def build_model(
     auxiliary : names of further values to be regressed from the features (pretraining)
     Raises ValueError for parameters or loss terms that the architecture does not have.
     """
-    allowed = model_parameters(config.architecture)
-    unknown = sorted(set(config.parameters) - set(allowed))
-    if unknown:
-        raise ValueError(
-            f"{config.architecture} has no parameter {', '.join(unknown)}; "
-            f"it takes {', '.join(allowed)}"
-        )
+    arguments = arguments_of(config)
     architecture = architecture_of(config.architecture)
     strangers = sorted(set(config.loss_terms) - set(architecture.terms))
     if strangers:
@@ -88,7 +84,7 @@ def build_model(
             f"{config.architecture} has no loss term {', '.join(strangers)}; "
             f"it has {', '.join(architecture.terms) or 'none'}"
         )
-    return architecture(normalisation, config.residual_channels, auxiliary, **config.parameters)
+    return architecture(normalisation, config.residual_channels, auxiliary, **arguments)
 
 
 def count_parameters(model: nn.Module) -> int:

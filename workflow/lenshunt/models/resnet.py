@@ -1,6 +1,7 @@
 """Plain residual network (He et al. 2016): the baseline that every other model is held against."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -12,38 +13,49 @@ from lenshunt.models.inputs import ImageInput
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation, Prediction
 
 
-def resnet_backbone(
-    channels: int,
-    widths: Sequence[int],
-    depths: Sequence[int],
-    layer_type: str,
-    stem_kernel: int,
-    stem_stride: int,
-    stem_pool: bool,
-) -> ResNetModel:
-    """Stem and stages, without a head. The standard stem is kernel 7, stride 2 and a max pool.
+@dataclass(frozen=True)
+class ResNetBackbone:
+    """Stem and stages of a residual network; as it is, those of ResNet-18.
 
-    A smaller stem keeps more resolution, which thin arcs in small cutouts need.
+    widths, depths : channels and number of blocks of each stage
+    layer_type : basic, or bottleneck (whose stages leave four times as many channels)
+    stem_kernel, stem_stride, stem_pool : a stem smaller than the standard one of kernel 7, stride 2
+        and a max pool keeps more resolution, which thin arcs in small cutouts need
     """
+
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    layer_type: str = "basic"
+    stem_kernel: int = 7
+    stem_stride: int = 2
+    stem_pool: bool = True
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels that leave each stage."""
+        return [width if self.layer_type == "basic" else 4 * width for width in self.widths]
+
+
+RESNET18 = ResNetBackbone()
+RESNET34 = ResNetBackbone(depths=(3, 4, 6, 3))
+
+
+def resnet_backbone(channels: int, shape: ResNetBackbone) -> ResNetModel:
+    """Stem and stages with fresh weights, without a head, for images of so many channels."""
     config = ResNetConfig(
         num_channels=channels,
-        embedding_size=widths[0],
-        hidden_sizes=stage_channels(widths, layer_type),
-        depths=list(depths),
-        layer_type=layer_type,
+        embedding_size=shape.widths[0],
+        hidden_sizes=shape.channels,
+        depths=list(shape.depths),
+        layer_type=shape.layer_type,
     )
     backbone = ResNetModel(config)
     stem = backbone.embedder
-    stem.embedder = ResNetConvLayer(channels, widths[0], stem_kernel, stem_stride)
+    stem.embedder = ResNetConvLayer(channels, shape.widths[0], shape.stem_kernel, shape.stem_stride)
     nn.init.kaiming_normal_(stem.embedder.convolution.weight, mode="fan_out", nonlinearity="relu")
-    if not stem_pool:
+    if not shape.stem_pool:
         stem.pooler = nn.Identity()  # type: ignore[assignment]
     return backbone
-
-
-def stage_channels(widths: Sequence[int], layer_type: str) -> list[int]:
-    """Channels that leave each stage; a bottleneck's are four times its width."""
-    return [width if layer_type == "basic" else 4 * width for width in widths]
 
 
 def stage_maps(
@@ -67,26 +79,21 @@ def stage_maps(
 class ResNet(LensNetwork):
     """ResNet-18 by default; depths [3, 4, 6, 3] make it ResNet-34, with `bottleneck` ResNet-50."""
 
+    reference = "He et al. 2016, CVPR (arXiv:1512.03385)"
+
     def __init__(
         self,
         normalisation: Normalisation,
         residual_channels: bool,
         auxiliary: Sequence[str] = (),
         *,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 2, 2, 2),
-        layer_type: str = "basic",
-        stem_kernel: int = 7,
-        stem_stride: int = 2,
-        stem_pool: bool = True,
+        backbone: ResNetBackbone = RESNET18,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.input = ImageInput(normalisation, residual_channels)
-        self.backbone = resnet_backbone(
-            self.input.channels, widths, depths, layer_type, stem_kernel, stem_stride, stem_pool
-        )
-        self.heads = Heads(stage_channels(widths, layer_type)[-1], dropout, auxiliary)
+        self.backbone = resnet_backbone(self.input.channels, backbone)
+        self.heads = Heads(backbone.channels[-1], dropout, auxiliary)
 
     def forward(self, batch: Batch) -> Prediction:
         channels = self.input(batch)

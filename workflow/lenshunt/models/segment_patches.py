@@ -1,6 +1,6 @@
 """What lies at segments: patches of the image, the deflector below, their CNN; values of a map."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -81,6 +81,18 @@ class PatchBlock(nn.Module):
         return functional.relu(self.norms[1](self.second(hidden)) + self.short(x))
 
 
+@dataclass(frozen=True)
+class PatchBackbone:
+    """widths : channels of each stage, each at half the resolution of the one before; blocks : of
+    each stage."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    blocks: int = 2
+
+
+PATCH_CNN = PatchBackbone()
+
+
 class PatchNetwork(nn.Module):
     """Small residual CNN for patches and whole images alike; its features are a mean over pixels.
 
@@ -88,14 +100,15 @@ class PatchNetwork(nn.Module):
     number changes from batch to batch, and a batch may have no patch.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int], blocks: int) -> None:
+    def __init__(self, channels: int, shape: PatchBackbone) -> None:
         super().__init__()
+        widths = shape.widths
         self.stem = nn.Conv2d(channels, widths[0], 5, 2, 2, bias=False)
         self.norm = nn.GroupNorm(_groups(widths[0]), widths[0])
         layers: list[nn.Module] = []
         inside = widths[0]
         for number, width in enumerate(widths):
-            for block in range(blocks):
+            for block in range(shape.blocks):
                 layers.append(PatchBlock(inside, width, 2 if number and not block else 1))
                 inside = width
         self.layers = nn.Sequential(*layers)

@@ -9,19 +9,7 @@ from lenshunt.config import ModelConfig
 from lenshunt.models.interface import Batch, LensNetwork, Normalisation
 from lenshunt.models.registry import architecture_of, build_model, count_parameters
 
-#: Papers that an architecture is from.
-REFERENCES: dict[str, str] = {
-    "resnet": "He et al. 2016, CVPR (arXiv:1512.03385)",
-    "vit": "Dosovitskiy et al. 2021, ICLR (arXiv:2010.11929)",
-    "film_resnet": "Perez et al. 2018, AAAI (arXiv:1709.07871)",
-    "enhanced_vit": "Dosovitskiy et al. 2021, ICLR (arXiv:2010.11929)",
-    "equivariant_resnet": "Cohen & Welling 2016, ICML (arXiv:1602.07576)",
-    "pinn_lens": "Raissi et al. 2019, JCoPh 378, 686; Hezaveh et al. 2017, Nature 548, 555",
-    "gat_lens": "Brody et al. 2022, ICLR (arXiv:2105.14491)",
-    "color_aware_lens": "Cardelli, Clayton & Mathis 1989, ApJ 345, 245 (its reddening)",
-    "bayesian_ensemble": "Gal & Ghahramani 2016, ICML (arXiv:1506.02142)",
-}
-#: Beside it, of a model that is trained with attacks.
+#: Beside that of its architecture, of a model that is trained with attacks.
 ADVERSARIAL_REFERENCE = "Madry et al. 2018, ICLR (arXiv:1706.06083)"
 
 
@@ -73,7 +61,7 @@ def summarise(
     """Summary of one model file. batch : of one sample, on the grid of `normalisation`."""
     with torch.random.fork_rng(devices=[]):
         model = build_model(config, normalisation)
-    reference = REFERENCES[config.architecture]
+    reference = architecture_of(config.architecture).reference
     if config.training.get("adversarial"):
         reference = f"{reference}; {ADVERSARIAL_REFERENCE}"
     return ModelSummary(

@@ -14,7 +14,7 @@ from lenshunt.core import pipeline_commit, whole_file
 from lenshunt.dataset.locations import read_bytes
 
 #: Schema of the file; raised when a field changes its meaning.
-CHECKPOINT_SCHEMA = "lenshunt-checkpoint-3"
+CHECKPOINT_SCHEMA = "lenshunt-checkpoint-4"
 FIELDS = (
     "schema",
     "kind",
