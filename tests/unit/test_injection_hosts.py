@@ -28,7 +28,7 @@ def test_a_lens_has_the_redshift_of_its_host():
 def test_a_lens_is_not_moved_to_a_host_behind_its_source():
     row = dict(POPULATION.iloc[0])
     assert at_redshift(row, row["z_source"] + 0.1) is None
-    assert at_redshift(row, -1.0) == row
+    assert at_redshift(row, float("nan")) == row
 
 
 def test_a_star_is_no_host():

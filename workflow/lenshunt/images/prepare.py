@@ -11,7 +11,7 @@ from lenshunt.core import pipeline_commit, read_manifest
 from lenshunt.images.background import fill_variance, remove_background
 from lenshunt.images.photometry import aperture_photometry
 from lenshunt.images.rejected import write_rejected
-from lenshunt.images.source_psf import PsfFinder, fwhm_of, reference_band
+from lenshunt.images.source_psf import PsfFinder, fwhm_of
 from lenshunt.raw import reader_of
 from lenshunt.records import (
     SLOTS,
@@ -20,6 +20,7 @@ from lenshunt.records import (
     Rejected,
     magnitude_from_njy,
     njy_from_magnitude,
+    reference_band,
 )
 
 #: Objects worked on together.
@@ -145,7 +146,7 @@ def _described(
     Rejected where the PSF of a band has no width: no kernel could be made of it.
     """
     before = cutout.metadata
-    band = reference_band(before.band_flags)
+    band = int(reference_band(before.band_flags))
     psf, psf_source = finder.psf_of(cutout)
     try:
         widths = {

@@ -31,8 +31,9 @@ from lenshunt.injection.real_sources import RealSource
 from lenshunt.records import (
     SLOTS,
     Cutout,
+    best_redshift,
     magnitude_from_njy,
-    slot_index,
+    reference_band,
 )
 from lenshunt.simulate.profiles import Clumpy, clumpy_brightness, draw_clumpy
 from lenshunt.simulate.seds import band_fluxes
@@ -206,7 +207,7 @@ def visible_lens(
 class SuitedHost:
     """A host that lenses of the population may be painted on.
 
-    band : slot in which its flux is compared; redshift : below 0 where unknown
+    band : slot in which its flux is compared; redshift : NaN where unknown
     alike : rows of the population, nearest first
     """
 
@@ -224,14 +225,14 @@ def suited_host(host: Cutout, population: pd.DataFrame) -> SuitedHost:
     such a galaxy.
     """
     noise, shape = host_noise(host), host_shape(host)
-    band = _reference_band(host)
+    band = int(reference_band(host.metadata.band_flags))
     flux = float(shape.flux_njy[band])
     if not flux > 0:
         raise UnsuitableHostError(
             host.metadata.sample_id, f"no flux in band {SLOTS[band]}; this record cannot be a host"
         )
     meta = host.metadata
-    redshift = meta.z_spec if meta.z_spec >= 0 else meta.z_phot
+    redshift = float(best_redshift(meta.z_spec, meta.z_phot))
     magnitude = float(magnitude_from_njy(flux))
     alike = lenses_like(population, magnitude, redshift)
     check_alike(host, shape, population.iloc[alike], magnitude, band)
@@ -240,12 +241,6 @@ def suited_host(host: Cutout, population: pd.DataFrame) -> SuitedHost:
             meta.sample_id, "no lens of the population could be at the redshift of this galaxy"
         )
     return SuitedHost(noise, shape, band, redshift, alike)
-
-
-def _reference_band(host: Cutout) -> int:
-    """i, or the nearest band that is there."""
-    flags = np.flatnonzero(host.metadata.band_flags)
-    return int(flags[np.argmin(np.abs(flags - slot_index("i")))])
 
 
 def _truth(painted: Painted, snr: float) -> dict[str, Any]:
