@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from lenshunt.core.cosmology import fine_distances
 from lenshunt.injection.hosts import HostShape, UnsuitableHostError
-from lenshunt.injection.population_priors import einstein_radius, log_spectrum
+from lenshunt.injection.population_priors import log_spectrum
 from lenshunt.records import Cutout, filter_named
 
 #: Differences in magnitude and redshift over which a lens of the population may stand for a host.
@@ -68,8 +69,8 @@ def check_alike(
 def _moved_by(rows: pd.DataFrame | dict[str, float], z_host: float) -> np.ndarray:
     """Factor by which theta_E changes when lenses are moved to `z_host`; 0 behind their source."""
     sigma, z, z_source = (np.asarray(rows[k], float) for k in ("sigma_km_s", "z_lens", "z_source"))
-    before = einstein_radius(sigma, z, z_source)
-    return np.asarray(einstein_radius(sigma, np.full_like(z, z_host), z_source) / before)
+    radius = fine_distances().einstein_radius
+    return radius(sigma, np.full_like(z, z_host), z_source) / radius(sigma, z, z_source)
 
 
 def movable(alike: pd.DataFrame, z_host: float) -> np.ndarray:

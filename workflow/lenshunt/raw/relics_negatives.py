@@ -5,12 +5,12 @@ import pandas as pd
 from astropy.table import Table
 
 from lenshunt.config import RelicsDataset
+from lenshunt.core.cosmology import distance_ratio
 from lenshunt.raw.crop import first_pixel
 from lenshunt.raw.deflection_maps import magnification, magnification_around, read_deflection_maps
 from lenshunt.raw.field_images import FieldImages, separation_arcsec
 from lenshunt.raw.field_objects import Selection
 from lenshunt.raw.relics_catalogue import Catalogue
-from lenshunt.records.cosmology import distance_ratio
 
 #: Half-width in redshift within which a source counts as a cluster member.
 _MEMBER_DZ = 0.1

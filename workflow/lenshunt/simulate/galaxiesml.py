@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from lenshunt.core.cosmology import demo_distances
 from lenshunt.records import SLOTS, magnitude_from_njy, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
-from lenshunt.simulate.deflectors import comoving_distance_mpc
 from lenshunt.simulate.environment import paint_environment
 from lenshunt.simulate.profiles import (
     Sersic,
@@ -53,13 +53,12 @@ def draw_galaxy(rng: np.random.Generator) -> tuple[float, float, float, float]:
         absolute = -22.0 + 0.35 * sed + float(rng.normal(0, 0.9))
         wavelength = np.array([I_BAND_UM])
         k = -2.5 * (log_flux(sed, z, wavelength) - log_flux(sed, 0.0, wavelength))[0]
-        distance = comoving_distance_mpc(z)
-        modulus = 5 * np.log10(distance * (1 + z) * 1e5)
-        magnitude = float(absolute + modulus + k - 2.5 * np.log10(1 + z))
+        magnitude = float(absolute + demo_distances().modulus(z) + k - 2.5 * np.log10(1 + z))
         if 15.5 < magnitude < 22.5:
             break
     radius_kpc = 4.5 * 10 ** (-0.4 * 0.3 * (absolute + 22.0)) * np.exp(rng.normal(0, 0.25))
-    kpc_per_arcsec = distance / (1 + z) * 1e3 / 206265.0
+    # 206265 arcsec a radian, rounded as ever: the files stay the same bytes
+    kpc_per_arcsec = demo_distances().comoving_mpc(z) / (1 + z) * 1e3 / 206265.0
     return z, sed, magnitude, float(np.clip(radius_kpc / kpc_per_arcsec, 0.12, 2.5))
 
 
