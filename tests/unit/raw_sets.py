@@ -21,7 +21,7 @@ from lenshunt.config import (
     StampsDataset,
 )
 from lenshunt.config.datasets import RelicsField
-from lenshunt.surveys import moffat_psf
+from lenshunt.core.moffat import moffat_psf
 
 NAMES = ("a", "b", "c")
 

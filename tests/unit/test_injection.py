@@ -8,6 +8,7 @@ from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from lenstronomy.Util.param_util import phi_q2_ellipticity
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.injection.arcs import (
     CENTRE,
     Mass,
@@ -23,7 +24,6 @@ from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.simulator import PARAMETERS, render
 from lenshunt.records import njy_from_magnitude
 from lenshunt.simulate.profiles import Clumpy, Sersic, clumpy_brightness
-from lenshunt.surveys import moffat_psf
 
 MASS = Mass(1.2, 0.7, 0.4, 0.03, -0.02, 0.05, -0.03)
 SOURCE = Sersic(0.12, 0.05, 0.2, 1.0, 0.7, 0.3)

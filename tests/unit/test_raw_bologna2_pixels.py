@@ -11,12 +11,13 @@ from raw_samples import read_all
 
 from lenshunt.config import Grid, QualityConfig
 from lenshunt.core import raw_manifest
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk, read_cutouts
 from lenshunt.images.psf import fwhm, psf_residual, target_psf
 from lenshunt.raw import bologna2, raw_files
 from lenshunt.raw.bologna2 import sky_sigma, split_pixels
 from lenshunt.records import RecordReader, read_metadata
-from lenshunt.surveys import moffat_psf, survey_named
+from lenshunt.surveys import survey_named
 
 
 def prepared(sample, folder):

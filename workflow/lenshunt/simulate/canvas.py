@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from lenshunt.surveys import moffat_psf
+from lenshunt.core.moffat import moffat_psf
 
 
 @lru_cache(maxsize=256)
