@@ -41,7 +41,7 @@ def test_arcs_are_those_of_the_differentiable_simulator():
     values = dict.fromkeys(PARAMETERS, 0.0) | {
         "theta_e": MASS.theta_e, "slope": 2.0, "gamma1": MASS.gamma1, "gamma2": MASS.gamma2,
         "mass_x": MASS.x, "mass_y": MASS.y, "source_x": SOURCE.x, "source_y": SOURCE.y,
-        "source_radius": SOURCE.half_light_radius * np.sqrt(SOURCE.q), "source_sersic": 1.0,
+        "source_radius": SOURCE.semi_major * np.sqrt(SOURCE.q), "source_sersic": 1.0,
         "lens_radius": 1.0, "lens_sersic": 1.0,
     }  # fmt: skip
     for name, (q, angle) in ellipse.items():

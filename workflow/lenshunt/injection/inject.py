@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lenshunt.core.sersic import semi_major_of
 from lenshunt.injection.arcs import Mass, count_images, lensed_light, supersampling, through_psf
 from lenshunt.injection.host_lenses import at_redshift, check_alike, lenses_like, movable
 from lenshunt.injection.hosts import (
@@ -87,7 +88,7 @@ def draw_lens(
     mass = Mass(row["theta_e"], row["q"], angle, row["gamma1"], row["gamma2"], shape.x, shape.y)
     x, y = shape.x + row["source_x"], shape.y + row["source_y"]
     q = row["source_q"]
-    clumpy = draw_clumpy(rng, x, y, row["source_radius"] / np.sqrt(q))
+    clumpy = draw_clumpy(rng, x, y, semi_major_of(row["source_radius"], q))
     body = replace(
         clumpy.body, n=round(row["source_sersic"], 2), q=q, angle=float(row["source_angle"])
     )

@@ -7,6 +7,7 @@ from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.Util.param_util import phi_q2_ellipticity
 
 from lenshunt.core.cosmology import demo_distances
+from lenshunt.core.sersic import semi_major_of
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.profiles import TRUNCATION, Clumpy, Sersic, clumpy_brightness
 from lenshunt.simulate.seds import I_BAND_UM, log_flux
@@ -94,7 +95,7 @@ def draw_deflector(
     light = Sersic(
         x=float(rng.normal(0, 0.03)),
         y=float(rng.normal(0, 0.03)),
-        half_light_radius=float(np.clip(radius_kpc / kpc_per_arcsec / np.sqrt(q), 0.25, 3.0)),
+        semi_major=float(np.clip(semi_major_of(radius_kpc / kpc_per_arcsec, q), 0.25, 3.0)),
         n=round(float(np.clip(rng.normal(3.8, 0.9), 1.5, 6.0)), 1),
         q=q,
         angle=angle,
@@ -164,7 +165,7 @@ def trace_arcs(canvas: Canvas, deflector: Deflector, source: Clumpy, subpixels: 
     Surface brightness is conserved; the box reaches as far as the source can appear.
     """
     offset = np.hypot(source.body.x - deflector.light.x, source.body.y - deflector.light.y)
-    reach = min(TRUNCATION, 4.0) * source.body.half_light_radius
+    reach = min(TRUNCATION, 4.0) * source.body.semi_major
     half = 1.3 * deflector.theta_e + offset + reach
     patch = canvas.patch(deflector.light.x, deflector.light.y, half)
     steps = ((np.arange(subpixels) + 0.5) / subpixels - 0.5) * patch.step

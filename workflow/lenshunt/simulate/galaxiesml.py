@@ -42,10 +42,10 @@ class Galaxy:
 
 
 def draw_galaxy(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """(z, spectral type, i magnitude, half-light radius in arcsec) of a spectroscopic target.
+    """(z, spectral type, i magnitude, half-light semi-major axis in arcsec) of a target.
 
     Luminosity: M_i of a Schechter knee with scatter, fainter for bluer types; size: R ~ L^0.3.
-    Redrawn until i < 22.5, the limit of the large redshift surveys.
+    Redrawn until i < 22.5, the limit of the large spectroscopic surveys.
     """
     while True:
         z = float(np.clip(rng.gamma(2.2, 0.27), 0.02, 3.5))
@@ -118,7 +118,7 @@ def _measurements(galaxy: Galaxy, rng: np.random.Generator) -> dict[str, float]:
         row[f"{band}_cmodel_mag"] = float(magnitude_from_njy(measured))
         row[f"{band}_cmodel_magsigma"] = float(1.0857 * error / measured)
         seen = float(rng.random() >= _MISSING)
-        radius = seen * galaxy.shape.half_light_radius / scale * float(np.exp(rng.normal(0, 0.04)))
+        radius = seen * galaxy.shape.semi_major / scale * float(np.exp(rng.normal(0, 0.04)))
         q = float(np.clip(galaxy.shape.q + rng.normal(0, 0.02), 0.1, 1.0))
         area = np.pi * (2.5 * radius) ** 2 * q
         surface = measured / max(2 * np.pi * radius**2 * q, 1.0) * scale**-2
