@@ -1,4 +1,4 @@
-"""Hashes, code digests, versions and manifests: what a result was made from."""
+"""What a result was made from (hashes, code digests, manifests), and shared formulas."""
 
 from lenshunt.core.digests import code_digest, file_digest, file_sha256, pipeline_commit
 from lenshunt.core.logs import logged_to
