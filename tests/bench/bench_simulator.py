@@ -15,8 +15,8 @@ from harness import Row, cpu_seconds
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from lens_systems import draw_systems, lenstronomy_image, lenstronomy_model
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import PixelGrid, render
-from lenshunt.surveys import moffat_psf
 
 SIZE_PX, SCALE, BATCH, ROUNDS = 64, 0.168, 64, 5
 #: Fewer where a round is ten seconds of the peer.

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from scipy.special import gamma
 
+from lenshunt.core.sersic import semi_major_of, sersic_b
 from lenshunt.lensing import PARAMETERS, PixelGrid
-from lenshunt.lensing.sersic import sersic_b
 
 Render = Callable[[torch.Tensor], torch.Tensor]
 
@@ -81,7 +81,7 @@ def _axis(row: dict[str, float], name: str) -> list[float]:
 def _light(row: dict[str, float], name: str) -> list[float]:
     q, angle = _axis(row, name)
     radius, n = row[f"{name}_radius"], row[f"{name}_sersic"]
-    b = float(sersic_b(torch.tensor(n, dtype=torch.double)))
+    b = sersic_b(n)
     at_radius = np.exp(-b) * b ** (2 * n) / (2 * np.pi * n * radius**2 * gamma(2 * n))
     # caustics measures radii along the major axis
-    return [row[f"{name}_x"], row[f"{name}_y"], q, angle, n, radius / np.sqrt(q), at_radius]
+    return [row[f"{name}_x"], row[f"{name}_y"], q, angle, n, semi_major_of(radius, q), at_radius]

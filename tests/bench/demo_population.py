@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lenshunt.core.sersic import half_light_radius_of
 from lenshunt.figures.population import draw_population_figure
 from lenshunt.injection.population import draw_population
 from lenshunt.injection.selection import Band, Selection, Survey
@@ -101,14 +102,14 @@ def row_of(scene: Scene, snr: float, filters: tuple[str, ...]) -> dict[str, floa
         "z_source": lens.z_source,
         "sigma_km_s": lens.sigma_km_s,
         "lens_magnitude": float(magnitude_from_njy(scene.deflector_flux_njy[band])),
-        "lens_radius": lens.light.half_light_radius * np.sqrt(lens.light.q),
+        "lens_radius": half_light_radius_of(lens.light.semi_major, lens.light.q),
         "q": lens.light.q,
         "g_minus_i": colour(scene.deflector_flux_njy, filters),
         "shear": float(np.hypot(*lens.shear)),
         "arc_magnitude": lensed,
         "magnification": scene.arcs.magnification,
         "source_magnitude": lensed + 2.5 * np.log10(scene.arcs.magnification),
-        "source_radius": body.half_light_radius * np.sqrt(body.q),
+        "source_radius": half_light_radius_of(body.semi_major, body.q),
         "source_g_minus_i": colour(scene.arcs_flux_njy, filters),
         "flux_ratio": np.log10(scene.flux_ratio(band)),
         "arc_snr": snr,

@@ -20,9 +20,10 @@ from images_samples import GROUND, SPACE, run_chain, write_castles, write_planes
 from stamp_photometry import print_tables
 
 from lenshunt.core import ROOT
+from lenshunt.core.moffat import moffat_alpha, moffat_profile, moffat_psf
 from lenshunt.images import aperture_photometry, read_cutouts
 from lenshunt.records import SLOTS
-from lenshunt.surveys import moffat_psf, survey_named
+from lenshunt.surveys import survey_named
 
 #: Pixels drawn per pixel and axis.
 OVERSAMPLING = 3
@@ -76,8 +77,9 @@ def draw(source: Source, fwhm_arcsec: float, beta: float, scale: float, side: in
     offset = (np.arange(OVERSAMPLING * side) - (OVERSAMPLING * side - 1) / 2) * fine
     y, x = np.meshgrid(offset, offset, indexing="ij")
     if source.half_light_arcsec == 0:
-        q = (2 ** (1 / beta) - 1) * 4 / fwhm_arcsec**2
-        light = (beta - 1) / np.pi * q * (1 + q * (y**2 + x**2)) ** -beta * fine**2
+        alpha = moffat_alpha(fwhm_arcsec, beta)
+        light = moffat_profile(y**2 + x**2, alpha, beta) * fine**2
+        light *= (beta - 1) / (np.pi * alpha**2)
     else:
         power = gammaincinv(2 * source.index, 0.5)
         radius = np.hypot(y * np.sqrt(source.axis_ratio), x / np.sqrt(source.axis_ratio))

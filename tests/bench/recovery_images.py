@@ -10,9 +10,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from lens_systems import draw_systems
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import PARAMETERS, PixelGrid, PsfTransform, psf_transform, render_batch
 from lenshunt.lensing.psf_convolution import convolve
-from lenshunt.surveys import moffat_psf
 
 AT = {name: i for i, name in enumerate(PARAMETERS)}
 #: Parameters whose scatter is relative.

@@ -16,8 +16,8 @@ from noise import (
     variance_ratio,
 )
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.images.photometry import aperture_noise_correlation, noise_autocorrelation
-from lenshunt.surveys import moffat_psf
 
 CASES = {
     "hsc, no variance": {"n": 60},

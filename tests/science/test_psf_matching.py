@@ -6,6 +6,7 @@ from astropy.io import fits
 from scipy.signal import fftconvolve
 
 from lenshunt.config import Grid
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.images import (
     convolve_batch,
     fwhm,
@@ -17,7 +18,6 @@ from lenshunt.images import (
     target_psf,
     transform_kernels,
 )
-from lenshunt.surveys import moffat_psf
 
 GROUND = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)
 SPACE = Grid(psf_fwhm_arcsec=0.2, pixel_scale_arcsec=0.06, size_px=128)

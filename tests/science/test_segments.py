@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
 from lenshunt.config import Grid, SegmentsConfig
+from lenshunt.core.moffat import moffat_alpha, moffat_profile
 from lenshunt.images import find_segments, read_segments, segment_chunk
 from lenshunt.images.segmentation import segment_noise_correlation
 from lenshunt.images.segments import Segments
@@ -23,7 +24,8 @@ SIDE, STEP = GRID.size_px, GRID.pixel_scale_arcsec
 GALAXY_SED = np.array([0.25, 0.7, 1.0, 1.2, 1.3])
 ARC_SED = np.array([1.0, 0.9, 0.95, 0.9, 0.85])
 AXIS = (np.arange(SIDE) - (SIDE - 1) / 2) * STEP
-MOFFAT = (1 + (AXIS[:, None] ** 2 + AXIS**2) / (0.25 / (2 ** (1 / 3) - 1))) ** -3.0
+ALPHA = moffat_alpha(1.0, 3.0)
+MOFFAT = moffat_profile(AXIS[:, None] ** 2 + AXIS**2, ALPHA, 3.0)
 
 
 def blurred(light: np.ndarray) -> np.ndarray:
@@ -120,9 +122,7 @@ def companions(snr: float, n: int = 40, seed: int = 6):
         galaxy, _, _ = lens_and_arcs(rng, 0.3)
         angle = rng.uniform(0, 2 * np.pi)
         x, y = 2.2 * np.cos(angle), 2.2 * np.sin(angle)
-        star = (
-            1 + ((AXIS[:, None] - y) ** 2 + (AXIS - x) ** 2) / (0.25 / (2 ** (1 / 3) - 1))
-        ) ** -3.0
+        star = moffat_profile((AXIS[:, None] - y) ** 2 + (AXIS - x) ** 2, ALPHA, 3.0)
         image, variance, planes = observed(rng, galaxy, star, snr)
         images.append((image, variance))
         fluxes.append(planes)

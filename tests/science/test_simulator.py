@@ -18,6 +18,7 @@ from lens_systems import (
     one_system,
 )
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import amplitudes
 from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.power_law import power_law_convergence, power_law_deflection
@@ -29,7 +30,6 @@ from lenshunt.lensing.simulator import (
     render_batch,
     source_position,
 )
-from lenshunt.surveys import moffat_psf
 
 SCALE = 0.168
 #: FWHM of five bands in arcsec; the spread of HSC's own (grizy).

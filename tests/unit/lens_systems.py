@@ -10,8 +10,8 @@ from lenstronomy.LensModel.Profiles.sersic_utils import SersicUtil
 from lenstronomy.LightModel.light_model import LightModel
 from scipy.special import gamma
 
+from lenshunt.core.sersic import sersic_b
 from lenshunt.lensing.pixel_grid import PixelGrid
-from lenshunt.lensing.sersic import sersic_b
 from lenshunt.lensing.simulator import PARAMETERS
 
 
@@ -68,7 +68,7 @@ def one_system(batch: int = 1, dtype: torch.dtype = torch.float32, **values: flo
 def lenstronomy_light(row: dict[str, float], name: str, flux: float) -> dict[str, float]:
     """Arguments of SERSIC_ELLIPSE for the same light: its b_n differs, so radius and peak do."""
     n, radius = row[f"{name}_sersic"], row[f"{name}_radius"]
-    b, b_theirs = float(sersic_b(torch.tensor(n, dtype=torch.double))), SersicUtil.b_n(n)
+    b, b_theirs = sersic_b(n), SersicUtil.b_n(n)
     at_radius = flux / (2 * np.pi * n * radius**2 * np.exp(b) * b ** (-2 * n) * gamma(2 * n))
     return {
         "amp": at_radius * np.exp(b - b_theirs),

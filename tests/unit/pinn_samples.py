@@ -7,11 +7,11 @@ import torch
 from lens_systems import draw_systems
 from test_models_inputs import conditioned
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import PARAMETERS, PixelGrid, RenderFailures, render
 from lenshunt.models.lens_fit import LensFit, fit_lenses
 from lenshunt.models.pinn_lens import FitOptions, PinnLens
 from lenshunt.models.resnet import ResNetBackbone
-from lenshunt.surveys import moffat_psf
 
 SMALL = ResNetBackbone(widths=(8, 16, 16, 24), depths=(1, 1, 1, 1))
 TERMS = ("physics", "shear", "lens_equation", "simulated")

@@ -21,7 +21,7 @@ from lenshunt.config import (
     RelicsField,
     StampsDataset,
 )
-from lenshunt.surveys import moffat_psf
+from lenshunt.core.moffat import moffat_psf
 
 NAMES = ("a", "b", "c")
 

@@ -5,7 +5,7 @@ import pytest
 from evaluation_tables import prediction_table, written
 
 from lenshunt.evaluation import METRIC_COLUMNS, POOLED, evaluate, published_scores, test_sets
-from lenshunt.evaluation.strata import best_redshift, has_flag, reference_magnitude, strata
+from lenshunt.evaluation.strata import has_flag, strata
 
 test_sets.__test__ = False  # a function of the library whose name begins like a test
 
@@ -150,21 +150,6 @@ def test_a_nan_logit_names_file_and_sample(run):
     table.loc[5, "logit"] = float("nan")
     with pytest.raises(ValueError, match=r"a\.parquet.*demo-00005"):
         run({"a": table})
-
-
-def test_magnitude_is_that_of_i_or_the_nearest_band():
-    table = prediction_table(3)
-    table.loc[1, "magnitude_i"] = float("nan")
-    assert reference_magnitude(table)[1] == table.loc[1, "magnitude_r"]
-
-
-def test_redshift_prefers_the_spectrum_and_knows_what_is_missing():
-    table = prediction_table(3)
-    table.loc[0, "z_spec"] = 0.5
-    table.loc[1, ["z_phot", "z_spec"]] = -1.0
-    redshift = best_redshift(table)
-    assert redshift[0] == 0.5
-    assert pd.isna(redshift[1])
 
 
 def test_a_flag_is_found_whole_not_as_part_of_another():

@@ -10,6 +10,7 @@ from raw_samples import write_records
 from scipy.ndimage import shift
 
 from lenshunt.config import QualityConfig
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.figures.psf import draw_psf_qa
 from lenshunt.images import (
     homogenise,
@@ -22,7 +23,6 @@ from lenshunt.images import (
 from lenshunt.images.psf import fwhm, psf_residual
 from lenshunt.images.rejected import write_rejected
 from lenshunt.records import Rejected, read_metadata, tables
-from lenshunt.surveys import moffat_psf
 
 
 def _prepare(dataset, folder, chunk=0, chunks=1, name="stars"):

@@ -5,10 +5,10 @@ import pytest
 from images_samples import GROUND
 from scipy.signal import fftconvolve
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.images import convolve_batch, kernel_for, noise_correlation, transform_kernels
 from lenshunt.images.convolution import MASKED_WEIGHT_MAX
 from lenshunt.images.interpolation import REACH_PX, fill_masked
-from lenshunt.surveys import moffat_psf
 
 SCALE = 0.168
 

@@ -6,10 +6,10 @@ import pytest
 from images_samples import BANDS, GROUND, run_chain, write_planes
 
 from lenshunt.config import SplitConfig
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.dataset import make_splits, read_index, write_shards
 from lenshunt.images import read_cutouts
 from lenshunt.records import read_metadata
-from lenshunt.surveys import moffat_psf
 
 N, BROAD = 6, (1, 4)
 

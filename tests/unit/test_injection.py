@@ -8,6 +8,7 @@ from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from lenstronomy.Util.param_util import phi_q2_ellipticity
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.injection.arcs import (
     CENTRE,
     Mass,
@@ -23,7 +24,6 @@ from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.simulator import PARAMETERS, render
 from lenshunt.records import njy_from_magnitude
 from lenshunt.simulate.profiles import Clumpy, Sersic, clumpy_brightness
-from lenshunt.surveys import moffat_psf
 
 MASS = Mass(1.2, 0.7, 0.4, 0.03, -0.02, 0.05, -0.03)
 SOURCE = Sersic(0.12, 0.05, 0.2, 1.0, 0.7, 0.3)
@@ -41,7 +41,7 @@ def test_arcs_are_those_of_the_differentiable_simulator():
     values = dict.fromkeys(PARAMETERS, 0.0) | {
         "theta_e": MASS.theta_e, "slope": 2.0, "gamma1": MASS.gamma1, "gamma2": MASS.gamma2,
         "mass_x": MASS.x, "mass_y": MASS.y, "source_x": SOURCE.x, "source_y": SOURCE.y,
-        "source_radius": SOURCE.half_light_radius * np.sqrt(SOURCE.q), "source_sersic": 1.0,
+        "source_radius": SOURCE.semi_major * np.sqrt(SOURCE.q), "source_sersic": 1.0,
         "lens_radius": 1.0, "lens_sersic": 1.0,
     }  # fmt: skip
     for name, (q, angle) in ellipse.items():

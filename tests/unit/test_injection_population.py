@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lenshunt.core.cosmology import fine_distances
 from lenshunt.injection.population import (
     SURVEYS,
     Deflectors,
@@ -12,16 +13,13 @@ from lenshunt.injection.population import (
 from lenshunt.injection.population_priors import (
     absolute_v,
     apparent_i,
-    arcsec_per_kpc,
     dispersion_function,
     draw_axis_ratio,
     draw_source_redshift,
     early_type_light,
-    einstein_radius,
     log_spectrum,
 )
 from lenshunt.records import njy_from_magnitude
-from lenshunt.records.cosmology import COSMOLOGY, distance_ratio
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.impostors import NON_LENSES, paint_scene
 from lenshunt.simulate.seds import I_BAND_UM, log_flux
@@ -30,37 +28,6 @@ from lenshunt.simulate.seds import I_BAND_UM, log_flux
 @pytest.fixture(scope="module")
 def lsst():
     return draw_population(np.random.default_rng(1), 4000, SURVEYS["lsst"])
-
-
-#: z_lens, z_source, theta_E, sigma of single lenses in lenses_LSSTc.txt of Collett 2015's code.
-COLLETT_ROWS = np.array(
-    [
-        (0.771, 3.110, 1.26, 273.8),
-        (0.092, 1.127, 3.60, 373.7),
-        (0.436, 1.043, 1.55, 324.6),
-        (1.649, 3.185, 0.51, 247.6),
-        (0.378, 1.956, 0.92, 211.8),
-        (0.662, 5.576, 1.67, 286.7),
-    ]
-)
-
-
-def test_einstein_radii_are_those_of_the_published_table():
-    z_lens, z_source, theta_e, sigma = COLLETT_ROWS.T
-    assert einstein_radius(sigma, z_lens, z_source) == pytest.approx(theta_e, abs=0.006)
-
-
-def test_distances_agree_with_the_cosmology_of_the_project():
-    z = np.array([0.1, 0.7, 2.5, 5.0])
-    expected = [COSMOLOGY.arcsec_per_kpc_proper(value).value for value in z]
-    assert arcsec_per_kpc(z) == pytest.approx(np.array(expected), rel=1e-4)
-    theta = float(einstein_radius(np.array(200.0), np.array(0.5), np.array(2.0)))
-    whole = float(einstein_radius(np.array(200.0), np.array(0.0), np.array(2.0)))
-    assert theta / whole == pytest.approx(distance_ratio(0.5, 2.0), rel=1e-4)
-
-
-def test_nothing_is_lensed_in_front_of_the_lens():
-    assert float(einstein_radius(np.array(250.0), np.array(1.0), np.array(0.5))) == 0.0
 
 
 def test_the_dispersion_function_holds_its_published_number_of_galaxies():
@@ -110,7 +77,7 @@ def test_massive_galaxies_are_rounder():
 
 
 def test_every_row_obeys_the_lens_equation(lsst):
-    expected = einstein_radius(
+    expected = fine_distances().einstein_radius(
         *(lsst[name].to_numpy() for name in ("sigma_km_s", "z_lens", "z_source"))
     )
     assert lsst["theta_e"].to_numpy() == pytest.approx(expected)

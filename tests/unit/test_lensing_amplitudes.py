@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from lens_systems import draw_systems, one_system
 from scipy.optimize import nnls
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import amplitudes
 from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.simulator import render, render_batch
-from lenshunt.surveys import moffat_psf
 
 GRID = PixelGrid(24, 0.168, 2)
 PSF = torch.tensor(moffat_psf(0.7, 3.0, 0.168, 11))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lenshunt.core.cosmology import distance_ratio
 from lenshunt.lensing import MassModel, Potentials, deflection, hessian
-from lenshunt.records.cosmology import distance_ratio
 
 
 def potentials(**values):

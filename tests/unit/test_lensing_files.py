@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lenshunt.core import write_ecsv
+from lenshunt.core.cosmology import arcsec_per_kpc
 from lenshunt.lensing import load_mass_model, potentials_table, read_lenstool
-from lenshunt.records.cosmology import arcsec_per_kpc
 
 PAR = """#Lenstool
 #2.0 z:1.5 dlsds:0.6

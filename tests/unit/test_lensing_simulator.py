@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lens_systems import draw_systems, one_system
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import amplitudes, psf_convolution, simulator
 from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.power_law import power_law_convergence, power_law_deflection
 from lenshunt.lensing.psf_convolution import cached_psf_transform
 from lenshunt.lensing.sersic import sersic
 from lenshunt.lensing.simulator import DOMAIN, render, render_batch
-from lenshunt.surveys import moffat_psf
 
 SCALE = 0.168
 GRID = PixelGrid(24, SCALE, 2)

@@ -7,10 +7,10 @@ from lens_systems import draw_systems, lenstronomy_image, lenstronomy_mass, lens
 from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing.pixel_grid import PixelGrid
 from lenshunt.lensing.simulator import PARAMETERS, render
 from lenshunt.lensing.symmetry import SkyMove, move_images, move_parameters, random_move
-from lenshunt.surveys import moffat_psf
 
 GRID = PixelGrid(64, 0.168, 4)
 PSF = torch.from_numpy(moffat_psf(0.8, 3.0, 0.168, 31))

@@ -183,10 +183,10 @@ def test_conditions_are_nan_where_the_catalogue_has_nothing():
     np.testing.assert_allclose(10 ** values["log_pixel_scale"], 0.168, rtol=1e-6)
 
 
-def test_the_photometric_redshift_comes_before_the_spectroscopic_one():
+def test_the_spectroscopic_redshift_comes_before_the_photometric_one():
     table = toy_table(alternating(2), z_phot=0.5, z_spec=0.9)
     z = condition_table(table)[:, CONDITIONS.index("log_1_plus_z")]
-    np.testing.assert_allclose(10**z - 1, 0.5, rtol=1e-5)
+    np.testing.assert_allclose(10**z - 1, 0.9, rtol=1e-5)
 
 
 def test_a_missing_condition_is_not_the_same_as_any_number():

@@ -12,6 +12,7 @@ from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
 from lenshunt.core import RESOURCES
+from lenshunt.core.cosmology import distance_ratio
 from lenshunt.lensing import deflection, load_mass_model
 from lenshunt.raw import raw_files
 from lenshunt.raw.deflection_maps import (
@@ -20,7 +21,6 @@ from lenshunt.raw.deflection_maps import (
     magnification_around,
     read_deflection_maps,
 )
-from lenshunt.records.cosmology import distance_ratio
 
 SIDE = 160
 SCALE = 0.75

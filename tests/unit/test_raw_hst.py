@@ -10,9 +10,9 @@ from raw_samples import common, noise_image, read_all
 from raw_sets import MAKERS
 
 from lenshunt.config import HstGalaxiesDataset, HstLensesDataset
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.raw import raw_files
 from lenshunt.raw.psfs import core_offset, shipped_psf
-from lenshunt.surveys import moffat_psf
 
 SAME = {"lens_system2": "lens_system1", "lens_system5": "lens_system1"}
 

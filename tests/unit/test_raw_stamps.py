@@ -5,8 +5,8 @@ import pytest
 from raw_samples import common, read_all, truncate
 
 from lenshunt.config import StampsDataset
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.raw.crop import crop
-from lenshunt.surveys import moffat_psf
 
 
 def stamps(pattern, **more):

@@ -5,12 +5,7 @@ import pytest
 
 from lenshunt.records import filter_named, magnitude_from_njy
 from lenshunt.simulate.canvas import Canvas, Exposure
-from lenshunt.simulate.deflectors import (
-    Deflector,
-    draw_deflector,
-    einstein_radius_arcsec,
-    trace_arcs,
-)
+from lenshunt.simulate.deflectors import Deflector, draw_deflector, trace_arcs
 from lenshunt.simulate.impostors import NON_LENSES, paint_non_lens
 from lenshunt.simulate.profiles import Clumpy, Sersic, draw_clumpy, paint_clumpy, paint_sersic
 from lenshunt.simulate.scenes import paint_lens
@@ -98,11 +93,6 @@ def test_a_source_behind_the_centre_becomes_a_ring_at_the_einstein_radius():
     radius = np.hypot(patch.dx, patch.dy)[arcs.rows, arcs.columns]
     assert (arcs.light * radius).sum() == pytest.approx(1.5, abs=0.03)
     assert arcs.light.sum() == pytest.approx(1.0, rel=1e-5)
-
-
-def test_the_einstein_radius_of_a_galaxy_is_that_of_the_isothermal_sphere():
-    # 4 pi (220 / c)^2 = 1.396 arcsec, D_LS / D_S = 0.589 for 0.4 and 1.2 (flat LCDM 70, 0.3)
-    assert einstein_radius_arcsec(220.0, 0.4, 1.2) == pytest.approx(1.396 * 0.589, rel=0.01)
 
 
 def test_einstein_radii_keep_to_their_range():

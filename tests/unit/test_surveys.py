@@ -1,12 +1,9 @@
-"""The filter table, the survey table and Moffat PSFs."""
+"""The filter table, the survey table and the PSFs of surveys."""
 
-import math
-
-import numpy as np
 import pytest
 
 from lenshunt.records import SLOTS, filter_named, load_filters, slot_index
-from lenshunt.surveys import load_surveys, moffat_psf, survey_named, survey_psf
+from lenshunt.surveys import load_surveys, survey_named, survey_psf
 from lenshunt.surveys.facts import _survey
 
 SLOT_FILTERS = {
@@ -76,43 +73,6 @@ def test_an_unknown_survey_is_an_error_and_never_a_default():
 def test_hst_has_no_zero_point_outside_the_header():
     with pytest.raises(KeyError, match="no zero_point_ab for filter F814W"):
         survey_named("hst").zero_point("F814W")
-
-
-@pytest.mark.parametrize(("fwhm", "beta", "scale"), [(1.0, 3.0, 0.168), (0.18, 2.5, 0.1)])
-def test_a_moffat_psf_is_normalised_centred_and_holds_the_flux(fwhm, beta, scale):
-    psf = moffat_psf(fwhm, beta, scale)
-    size = len(psf)
-    assert psf.shape == (size, size)
-    assert size % 2 == 1
-    assert psf.dtype == np.float32
-    assert psf.sum() == pytest.approx(1.0, abs=1e-5)
-    axis = np.arange(size)
-    assert (psf.sum(axis=0) * axis).sum() == pytest.approx((size - 1) / 2, abs=1e-3)
-    alpha = fwhm / 2 / math.sqrt(2 ** (1 / beta) - 1)
-    radius = scale * size / 2
-    assert 1 - (1 + radius**2 / alpha**2) ** (1 - beta) > 0.999
-
-
-def test_moffat_pixels_are_integrals_over_the_pixel():
-    coarse = moffat_psf(0.3, 3.0, 0.2, size_px=31)
-    fine = moffat_psf(0.3, 3.0, 0.2 / 9, size_px=31 * 9)
-    summed = fine.reshape(31, 9, 31, 9).sum(axis=(1, 3))
-    np.testing.assert_allclose(coarse, summed / summed.sum(), atol=2e-6)
-
-
-def test_a_moffat_profile_falls_to_half_at_half_the_fwhm():
-    psf = moffat_psf(2.0, 3.0, 0.02, size_px=301)
-    half = np.interp(1.0, 0.02 * np.arange(151), psf[150, 150:])
-    assert half == pytest.approx(psf[150, 150] / 2, rel=2e-3)
-
-
-@pytest.mark.parametrize(
-    "bad", [{"beta": 1.0}, {"fwhm_arcsec": 0.0}, {"pixel_scale_arcsec": -1.0}, {"size_px": 20}]
-)
-def test_a_moffat_psf_with_impossible_numbers_is_refused(bad):
-    good = {"fwhm_arcsec": 1.0, "beta": 3.0, "pixel_scale_arcsec": 0.2}
-    with pytest.raises(ValueError, match="PSF"):
-        moffat_psf(**{**good, **bad})
 
 
 def test_the_seeing_of_the_header_replaces_the_typical_psf():

@@ -11,9 +11,9 @@ from test_models_registry import small
 from training_toy import batch_of, toy_table
 
 from lenshunt.config import ConfigError, TrainingConfig
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.images import fwhm, matching_kernel
 from lenshunt.models import CONDITIONS, condition_table
-from lenshunt.surveys import moffat_psf
 from lenshunt.training.augment import augment, with_psf_jitter
 from lenshunt.training.psf_jitter import (
     FWHM_PER_SIGMA,

@@ -2,7 +2,7 @@
 
 Rooms, from the ground floor up; a room imports only from rooms below it:
 
-core         hashes, code digests, versions, manifests
+core         hashes, code digests, versions, manifests; formulas that several rooms share
 records      Cutout and its metadata (schema v2), band slots, units: the one type that flows
 surveys      what is known of each survey: pixel scale, zero points, filters, PSF
 config       the typed definition of every configuration file, and the checks across sections

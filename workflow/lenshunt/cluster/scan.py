@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from astropy.table import MaskedColumn, Table
 
-from lenshunt.records import SLOTS
+from lenshunt.records import REFERENCE_BANDS
 
 NEEDED = ("sample_id", "ra", "dec", "probability_calibrated")
 # The lens-finding band first: what is matched is how bright an object looks to the networks.
-MAGNITUDES = tuple(f"magnitude_{slot}" for slot in ("i", *(s for s in SLOTS if s != "i")))
+MAGNITUDES = tuple(f"magnitude_{slot}" for slot in REFERENCE_BANDS)
 
 
 def no_candidates() -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Hashes, code digests, versions, manifests: what a result was made from; files written whole."""
+"""The ground floor: files written whole, digests, logs, statistics and shared formulas."""
 
 from lenshunt.core.digests import file_digest, file_sha256, pipeline_commit
 from lenshunt.core.job_inputs import by_chunk_counts, optional_file

@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from lenshunt.records import REFERENCE_BANDS, best_redshift, reference_magnitude
+
 REDSHIFT_EDGES = (0.2, 0.4, 0.6, 0.8)
 SEEING_EDGES_ARCSEC = (0.8, 1.2)
 PSF_FWHM_EDGES_ARCSEC = (0.6, 1.0)
@@ -14,8 +16,6 @@ MISSING = "none"
 #: Factors, in the order in which rare strata are merged: the first is given up first. The label
 #: comes last and is never given up.
 FACTORS = ("pixel_scale", "psf_fwhm", "seeing", "survey", "redshift", "magnitude", "label")
-#: Bands in which the magnitude is taken: the first that is known.
-MAGNITUDE_BANDS = ("i", "r", "z", "g", "y")
 #: Columns of the metadata that the factors are made of, besides the label.
 FACTOR_COLUMNS = (
     "pixel_scale",
@@ -24,7 +24,7 @@ FACTOR_COLUMNS = (
     "survey",
     "z_spec",
     "z_phot",
-    *(f"magnitude_{band}" for band in MAGNITUDE_BANDS),
+    *(f"magnitude_{band}" for band in REFERENCE_BANDS),
 )
 
 
@@ -35,20 +35,6 @@ def _binned(values: np.ndarray, edges: tuple[float, ...] | np.ndarray) -> np.nda
     names = np.array([f"<{text[0]}", *inner, f">={text[-1]}", MISSING], dtype=object)
     place = np.searchsorted(np.asarray(edges), values, side="right")
     return names[np.where(np.isnan(values), len(names) - 1, place)]
-
-
-def redshift(table: pd.DataFrame) -> np.ndarray:
-    """Spectroscopic redshift [n], else photometric, else NaN."""
-    spectroscopic = table["z_spec"].to_numpy(float)
-    photometric = table["z_phot"].to_numpy(float)
-    best = np.where(spectroscopic >= 0, spectroscopic, photometric)
-    return np.where(best >= 0, best, np.nan)
-
-
-def magnitude(table: pd.DataFrame) -> np.ndarray:
-    """AB magnitude [n] in i, else in the first of r, z, g, y that is known; NaN where none is."""
-    columns = [f"magnitude_{band}" for band in MAGNITUDE_BANDS]
-    return table[columns].bfill(axis=1).iloc[:, 0].to_numpy(float)
 
 
 def _magnitude_bins(values: np.ndarray) -> np.ndarray:
@@ -71,8 +57,8 @@ def factor_table(table: pd.DataFrame) -> pd.DataFrame:
             "psf_fwhm": _binned(table["psf_fwhm"].to_numpy(float), PSF_FWHM_EDGES_ARCSEC),
             "seeing": _binned(table["seeing"].to_numpy(float), SEEING_EDGES_ARCSEC),
             "survey": table["survey"].astype(str).to_numpy(),
-            "redshift": _binned(redshift(table), REDSHIFT_EDGES),
-            "magnitude": _magnitude_bins(magnitude(table)),
+            "redshift": _binned(best_redshift(table["z_spec"], table["z_phot"]), REDSHIFT_EDGES),
+            "magnitude": _magnitude_bins(reference_magnitude(table)),
             "label": table["label"].astype(str).to_numpy(),
         },
         columns=list(FACTORS),

@@ -11,10 +11,9 @@ from lenshunt.config import Calipers, MatchNegatives
 from lenshunt.core import write_csv, write_parquet
 from lenshunt.core.robust import mad_sigma
 from lenshunt.dataset.exclusions import excluded_rows
-from lenshunt.dataset.factors import MAGNITUDE_BANDS, magnitude, redshift
 from lenshunt.dataset.match_quality import match_quality
 from lenshunt.dataset.splits import read_chunks
-from lenshunt.records import SLOTS
+from lenshunt.records import REFERENCE_BANDS, SLOTS, best_redshift, reference_magnitude
 
 MAGNITUDES = tuple(f"magnitude_{slot}" for slot in SLOTS)
 COLOURS = tuple(f"{blue}-{red}" for blue, red in pairwise(SLOTS))
@@ -91,7 +90,7 @@ def _members(
         of_set = read_chunks(metadata[name], ["half_light_radius"])
         known = of_set[["sample_id", "system_id", "label", *MAGNITUDES]].copy()
         known["half_light_radius"] = of_set["half_light_radius"]
-        known["redshift"] = redshift(of_set)
+        known["redshift"] = best_redshift(of_set["z_spec"], of_set["z_phot"])
         known["dataset"] = name
         is_host = (known["label"] == 1) & (name in config.hosts)
         is_negative = (known["label"] == 0) & (name in config.negatives)
@@ -117,7 +116,7 @@ def _systems(members: pd.DataFrame) -> pd.DataFrame:
     keys = ["dataset", "system_id", "role"]
     columns = ["split", "log_half_light_radius", "redshift", *MAGNITUDES]
     systems = values.groupby(keys, sort=True)[columns].first().reset_index()
-    systems["magnitude"] = magnitude(systems)
+    systems["magnitude"] = reference_magnitude(systems)
     for name, (blue, red) in zip(COLOURS, pairwise(MAGNITUDES), strict=True):
         systems[name] = systems[blue] - systems[red]
     return systems
@@ -133,7 +132,7 @@ def compared(
     """
     both = host_knows & negative_knows
     bands = [slot for slot in SLOTS if f"magnitude_{slot}" in both]
-    reference = next((slot for slot in MAGNITUDE_BANDS if slot in bands), None)
+    reference = next((slot for slot in REFERENCE_BANDS if slot in bands), None)
     if reference is None:
         return {}
     found: dict[str, tuple[tuple[str, ...], float]] = {

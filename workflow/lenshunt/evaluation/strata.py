@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lenshunt.records import best_redshift, reference_magnitude
+
 #: Quantities that only lenses have: lenses of the bin against all non-lenses of the set.
 LENS_BINS: dict[str, dict[str, tuple[float, float]]] = {
     "flux_ratio": {"low": (-np.inf, 0.1), "medium": (0.1, 0.3), "high": (0.3, np.inf)},
@@ -46,22 +48,6 @@ class Stratum:
     note: str = ""
 
 
-def reference_magnitude(table: pd.DataFrame) -> np.ndarray:
-    """AB magnitude in i, or in the nearest band that has one, [n]; NaN without any."""
-    magnitude = np.full(len(table), np.nan)
-    for band in ("i", "r", "z", "g", "y"):
-        values = table[f"magnitude_{band}"].to_numpy(float)
-        magnitude = np.where(np.isnan(magnitude), values, magnitude)
-    return magnitude
-
-
-def best_redshift(table: pd.DataFrame) -> np.ndarray:
-    """Spectroscopic redshift, or the photometric one, [n]; NaN where neither is known."""
-    z_spec, z_phot = table["z_spec"].to_numpy(float), table["z_phot"].to_numpy(float)
-    redshift = np.where(z_spec >= 0, z_spec, z_phot)
-    return np.where(redshift >= 0, redshift, np.nan)
-
-
 def has_flag(table: pd.DataFrame, flag: str) -> np.ndarray:
     """Whether `flag` is among each row's flags, bool [n]."""
     pattern = rf"(?:^|[^\w]){flag}(?:$|[^\w])"
@@ -86,7 +72,10 @@ def strata(table: pd.DataFrame) -> Iterator[Stratum]:
             chosen = lens & (values >= low) & (values < high)
             if chosen.any() or quantity == "flux_ratio":
                 yield Stratum(f"{quantity}={name}", chosen | ~lens, "against all non-lenses")
-    common = {"magnitude": reference_magnitude(table), "redshift": best_redshift(table)}
+    common = {
+        "magnitude": reference_magnitude(table),
+        "redshift": best_redshift(table["z_spec"], table["z_phot"]),
+    }
     for quantity, values in common.items():
         for name, (low, high) in COMMON_BINS[quantity].items():
             chosen = (values >= low) & (values < high)

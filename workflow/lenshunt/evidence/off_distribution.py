@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.models import Batch, Normalisation
 from lenshunt.models.inputs import usable_pixels
-from lenshunt.surveys import moffat_psf
 
 #: Counts of a star's saturated peak, in sigma of the background: it is clipped there.
 SATURATION_SIGMA = 1e3

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import PARAMETERS, PixelGrid, PsfTransform, psf_transform, render_batch
 from lenshunt.models import Batch, Normalisation
 from lenshunt.models.arc_attention import patch_centres
 from lenshunt.models.inputs import usable_pixels
-from lenshunt.surveys import moffat_psf
 
 #: S/N of all pixels of an arc in all bands, log-uniform.
 ARC_SNR = (30.0, 150.0)

@@ -74,7 +74,7 @@ def draw_deflectors(
         light = Sersic(
             x=first.light.x + float(distance * np.cos(turn)),
             y=first.light.y + float(distance * np.sin(turn)),
-            half_light_radius=max(first.light.half_light_radius * ratio**2, 0.15),
+            semi_major=max(first.light.semi_major * ratio**2, 0.15),
             n=first.light.n,
             q=q,
             angle=angle,

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from lenshunt.cluster import centre_of, mass_models, read_candidates, shown_field
 from lenshunt.config import Cluster, RelicsDataset
+from lenshunt.core.cosmology import arcsec_per_kpc
 from lenshunt.figures.caustic_inset import (
     CLUSTER_CURVE_ARCSEC,
     LINE_STYLES,
@@ -23,7 +24,6 @@ from lenshunt.figures.field_image import blank_wcs, field_rgb
 from lenshunt.figures.labels import draw_labels
 from lenshunt.figures.style import COLOURS, PAGE_INCHES, paper_style, save
 from lenshunt.lensing import LensModel, critical_curves, curve_length
-from lenshunt.records.cosmology import arcsec_per_kpc
 
 MARGIN_ARCSEC = 6.0
 SCALE_BAR_ARCSEC = 10.0

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
+from lenshunt.core.fourier import at_origin, forward, fourier_box, inverse, kernel_reach
 from lenshunt.images.interpolation import fill_masked
 
 #: A pixel with more than this fraction of its kernel weight on unusable pixels is unusable.
@@ -33,43 +33,20 @@ class KernelTransforms:
 
 def transform_kernels(kernels: list[np.ndarray], shape: tuple[int, int]) -> KernelTransforms:
     """Transforms of `kernels` (each [k, k], odd, centred) for images of `shape`."""
-    halves = [min(max(k.shape[0] for k in kernels) // 2, side - 1) for side in shape]
-    box = tuple(
-        fft.next_fast_len(side + half, real=True) for side, half in zip(shape, halves, strict=True)
-    )
-    padded = np.zeros((len(kernels), *box), np.float32)
-    weights = np.empty((len(kernels), 1, 1), np.float32)
-    for target, kernel in zip(padded, kernels, strict=True):
-        # Parts of the kernel beyond the image's own width can reach no pixel of it.
-        k = kernel.shape[0] // 2
-        reach = [min(k, half) for half in halves]
-        near = kernel[k - reach[0] : k + reach[0] + 1, k - reach[1] : k + reach[1] + 1]
-        target[: near.shape[0], : near.shape[1]] = near
-        target[:] = np.roll(target, (-reach[0], -reach[1]), axis=(0, 1))
-    for weight, kernel in zip(weights, kernels, strict=True):
-        weight[:] = np.abs(kernel).sum()
-    absolute = _forward(np.abs(padded) / weights, box)
-    ones = _forward(np.ones((1, *shape), np.float32), box)
+    largest = max(k.shape[0] for k in kernels)
+    box = fourier_box(shape, kernel_reach((largest, largest), shape))
+    padded = np.stack([at_origin(kernel.astype(np.float32), shape, box) for kernel in kernels])
+    weights = np.array([np.abs(k).sum() for k in kernels], np.float32)[:, None, None]
+    absolute = forward(np.abs(padded) / weights, box)
+    ones = forward(np.ones((1, *shape), np.float32), box)
     return KernelTransforms(
-        kernel=_forward(padded, box),
-        square=_forward(padded**2, box),
+        kernel=forward(padded, box),
+        square=forward(padded**2, box),
         absolute=absolute,
-        footprint=_inverse(ones * absolute, box, shape),
-        box=(box[0], box[1]),
+        footprint=inverse(ones * absolute, box, shape),
+        box=box,
         shape=shape,
     )
-
-
-def _forward(arrays: np.ndarray, box: tuple[int, ...]) -> np.ndarray:
-    # Row by row before column by column: the rows that padding adds need no transform.
-    rows = fft.rfft(arrays, n=box[1], axis=-1, workers=1)
-    return fft.fft(rows, n=box[0], axis=-2, workers=1)
-
-
-def _inverse(spectra: np.ndarray, box: tuple[int, ...], shape: tuple[int, int]) -> np.ndarray:
-    # Rows outside the image are thrown away before the second, longer half of the transform.
-    rows = fft.ifft(spectra, axis=-2, workers=1, overwrite_x=True)[..., : shape[0], :]
-    return fft.irfft(rows, n=box[1], axis=-1, workers=1)[..., : shape[1]]
 
 
 def convolve_batch(
@@ -105,10 +82,10 @@ def _convolve_block(
     if masked.size:
         clean, filled = image.copy(), np.where(unusable, np.float32(0), variance)
         clean[masked] = fill_masked(image[masked], unusable[masked])
-        good = _forward((~unusable[masked]).astype(np.float32), box)
-        usable[masked] = _inverse(good * transforms.absolute[which[masked]], box, shape)
-    out_image = _inverse(_forward(clean, box) * transforms.kernel[which], box, shape)
-    out_variance = _inverse(_forward(filled, box) * transforms.square[which], box, shape)
+        good = forward((~unusable[masked]).astype(np.float32), box)
+        usable[masked] = inverse(good * transforms.absolute[which[masked]], box, shape)
+    out_image = inverse(forward(clean, box) * transforms.kernel[which], box, shape)
+    out_variance = inverse(forward(filled, box) * transforms.square[which], box, shape)
     # Rounding of the transforms must not turn a tiny variance negative.
     floor = 1e-6 * filled.max(axis=(1, 2), keepdims=True)
     return out_image, np.maximum(out_variance, floor), usable

@@ -10,7 +10,7 @@ from lenshunt.core import pipeline_commit
 from lenshunt.images.background import fill_variance, remove_background
 from lenshunt.images.photometry import aperture_photometry
 from lenshunt.images.rejected import write_rejected
-from lenshunt.images.source_psf import PsfFinder, StarField, fwhm_of, reference_band
+from lenshunt.images.source_psf import PsfFinder, StarField, fwhm_of
 from lenshunt.records import (
     SLOTS,
     Cutout,
@@ -18,6 +18,7 @@ from lenshunt.records import (
     Rejected,
     magnitude_from_njy,
     njy_from_magnitude,
+    reference_band,
 )
 
 #: Objects worked on together.
@@ -135,7 +136,7 @@ def _described(
     Rejected where the PSF of a band has no width: no kernel could be made of it.
     """
     before = cutout.metadata
-    band = reference_band(before.band_flags)
+    band = int(reference_band(before.band_flags))
     psf, psf_source = finder.psf_of(cutout)
     try:
         widths = {

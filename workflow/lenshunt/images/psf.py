@@ -8,6 +8,7 @@ from photutils.geometry import circular_overlap_grid
 from scipy.ndimage import map_coordinates
 
 from lenshunt.config import Grid
+from lenshunt.core.moffat import moffat_alpha, moffat_profile, moffat_radius_holding
 
 #: Flux fraction of the target Moffat that its stamp must hold.
 TARGET_FLUX_FRACTION = 0.999
@@ -88,15 +89,10 @@ def centred_stamp(psf: np.ndarray, size: int) -> np.ndarray:
     return stamp
 
 
-def _moffat_alpha(grid: Grid) -> float:
-    return grid.psf_fwhm_arcsec / (2 * np.sqrt(2 ** (1 / grid.moffat_beta) - 1))
-
-
 def target_size(grid: Grid, pixel_scale_arcsec: float) -> int:
     """Odd side in pixels of the stamp that holds TARGET_FLUX_FRACTION of the target PSF."""
-    # Moffat 1969: flux outside r is (1 + r^2 / alpha^2)^(1 - beta).
-    outside = (1 - TARGET_FLUX_FRACTION) ** (1 / (1 - grid.moffat_beta))
-    radius = _moffat_alpha(grid) * np.sqrt(outside - 1)
+    alpha = moffat_alpha(grid.psf_fwhm_arcsec, grid.moffat_beta)
+    radius = moffat_radius_holding(TARGET_FLUX_FRACTION, alpha, grid.moffat_beta)
     # Wings of a beta close to 1 never end; beyond 8 FWHM they are background.
     radius = min(radius, 8 * grid.psf_fwhm_arcsec)
     return 2 * int(np.ceil(radius / pixel_scale_arcsec)) + 1
@@ -113,8 +109,9 @@ def target_psf(
     """
     scale = grid.pixel_scale_arcsec if pixel_scale_arcsec is None else pixel_scale_arcsec
     side = target_size(grid, scale) if size is None else size
-    offset = (np.arange(side) - (side - 1) / 2) * scale / _moffat_alpha(grid)
-    profile = (1 + offset[:, None] ** 2 + offset**2) ** -grid.moffat_beta
+    offset = (np.arange(side) - (side - 1) / 2) * scale
+    alpha = moffat_alpha(grid.psf_fwhm_arcsec, grid.moffat_beta)
+    profile = moffat_profile(offset[:, None] ** 2 + offset**2, alpha, grid.moffat_beta)
     return (profile / profile.sum()).astype(np.float32)
 
 

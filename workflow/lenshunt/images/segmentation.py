@@ -9,6 +9,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from tqdm import tqdm
 
 from lenshunt.config import Grid, SegmentsConfig
+from lenshunt.core.moffat import moffat_alpha, moffat_profile
 from lenshunt.core.robust import lower_half_sigma
 from lenshunt.images.lens_light import WithoutLens, light_centre, stack, subtract_lens_light
 from lenshunt.images.segments import GEOMETRY, Segments, write_segments
@@ -221,9 +222,8 @@ def _psf_likeness(
     distance2 = ((pixels - np.array(at)[:, None, None]) ** 2).sum(axis=0)
     near = (labels == label) | (distance2 <= (PSF_STAMP_FWHM * fwhm_px) ** 2)
     near &= (labels == label) | (labels == 0)
-    # The homogenised PSF is a Moffat of exponent 3; FWHM = 2 r_0 sqrt(2^(1/3) - 1).
-    scale2 = (fwhm_px / 2) ** 2 / (2 ** (1 / 3) - 1)
-    psf = (1 + distance2[near] / scale2) ** -3.0
+    # the homogenised PSF is a Moffat of exponent 3
+    psf = moffat_profile(distance2[near], moffat_alpha(fwhm_px, 3.0), 3.0)
     data = snr[near]
     power = float((data**2).sum() - near.sum())
     overlap = float((data * psf).sum() ** 2 / (psf**2).sum() - 1)

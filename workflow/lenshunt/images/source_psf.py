@@ -14,14 +14,6 @@ from lenshunt.surveys import survey_named, survey_psf
 #: arcsec; None where there is no field in which stars may be found.
 StarField = Callable[[str, str], tuple[np.ndarray, float] | None]
 
-#: Order in which band slots stand for the object: i, else the nearest with data.
-REFERENCE_ORDER = tuple(SLOTS.index(slot) for slot in "irzgy")
-
-
-def reference_band(band_flags: tuple[int, ...]) -> int:
-    """Index of the band slot i, or of the nearest one with data."""
-    return next(band for band in REFERENCE_ORDER if band_flags[band])
-
 
 class PsfFinder:
     """Finds the PSFs of the cutouts of one data set; keeps one star PSF per field and filter."""

@@ -9,6 +9,8 @@ from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.Util.param_util import phi_q2_ellipticity
 from scipy import fft
 
+from lenshunt.core.fourier import at_origin, forward, fourier_box, inverse
+
 #: Brightness of a source of unit flux per square arcsec, at x and y arcsec of the source plane.
 Brightness = Callable[[np.ndarray, np.ndarray], np.ndarray]
 #: Rays per pixel and axis are chosen so that this many fall on the source's half-light radius.
@@ -93,13 +95,10 @@ def through_psf(fine: np.ndarray, psf: np.ndarray, rays: int) -> np.ndarray:
     Nyquist frequency, multiplied with the PSF's transform and read off at the pixel centres.
     The flux is kept exactly, but for what leaves the image. psf : odd sides, unit sum.
     """
-    shape = tuple(side // rays for side in fine.shape)
-    height, width = psf.shape[-2:]
-    # even box: a common Nyquist frequency on both axes
-    box = [
-        2 * fft.next_fast_len((side + extent + 1) // 2, real=True)
-        for side, extent in zip(shape, (height, width), strict=True)
-    ]
+    shape = (fine.shape[0] // rays, fine.shape[1] // rays)
+    # even: a common Nyquist frequency on both axes; as wide a margin as the whole PSF, since the
+    # low-pass spreads light
+    box = fourier_box(shape, psf.shape[-2:], even=True)
     # low frequencies are all that is needed: neither rows of zeros nor high columns are transformed
     frequency = [np.fft.fftfreq(box[0]), np.fft.rfftfreq(box[1])]
     rows = fft.rfft(fine, n=box[1] * rays, axis=1, workers=1)[:, : len(frequency[1])]
@@ -109,11 +108,8 @@ def through_psf(fine: np.ndarray, psf: np.ndarray, rays: int) -> np.ndarray:
     shift = (rays - 1) / (2 * rays)
     phase = [np.exp(2j * np.pi * f * shift) for f in frequency]
     low = low * phase[0][:, None] * phase[1][None, :]
-    padded = np.zeros((len(psf), *box), np.float32)
-    padded[:, :height, :width] = psf
-    padded = np.roll(padded, (-(height // 2), -(width // 2)), axis=(1, 2))
-    image = fft.irfft2(low[None] * fft.rfft2(padded, workers=1), s=box, workers=1)
-    return image[:, : shape[0], : shape[1]].astype(np.float32)
+    spectra = forward(at_origin(psf.astype(np.float32, copy=False), shape, box), box)
+    return inverse(low[None] * spectra, box, shape).astype(np.float32)
 
 
 def count_images(mass: Mass, source_x: float, source_y: float) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.config import InjectionDataset
+from lenshunt.core.sersic import semi_major_of
 from lenshunt.injection.arcs import ray_grid, supersampling, through_psf
 from lenshunt.injection.inject import Painted, visible_lens
 from lenshunt.injection.injected_records import matched_negative, with_light
@@ -101,7 +102,7 @@ def _tangential(place: _Place) -> np.ndarray:
         return np.zeros(place.x.shape)
     q = float(place.rng.uniform(0.15, 0.4))
     turn = float(angle + np.pi / 2 + place.rng.normal(0.0, 0.3))
-    body = Sersic(x, y, _size(place) / np.sqrt(q), 1.0, q, turn)
+    body = Sersic(x, y, semi_major_of(_size(place), q), 1.0, q, turn)
     dx, dy = (place.x - x).astype(np.float32), (place.y - y).astype(np.float32)
     return sersic_brightness(dx, dy, body, softening_arcsec=0.02)
 

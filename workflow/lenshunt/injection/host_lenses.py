@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from lenshunt.core.cosmology import fine_distances
 from lenshunt.injection.hosts import HostShape, UnsuitableHostError
-from lenshunt.injection.population_priors import einstein_radius, log_spectrum
+from lenshunt.injection.population_priors import log_spectrum
 from lenshunt.records import Cutout, filter_named
 
 #: Differences in magnitude and redshift over which a lens of the population may stand for a host.
@@ -23,10 +24,10 @@ _MOVE_MAX = 1.25
 def lenses_like(population: pd.DataFrame, magnitude_i: float, redshift: float) -> np.ndarray:
     """Rows of the lenses of the population whose galaxies are most like the host, nearest first.
 
-    magnitude_i : AB; redshift : of the host, below 0 where unknown
+    magnitude_i : AB; redshift : of the host, NaN where unknown
     """
     distance = ((population["lens_magnitude"].to_numpy() - magnitude_i) / _HOST_MAGNITUDE) ** 2
-    if redshift >= 0:
+    if not np.isnan(redshift):
         distance = distance + ((population["z_lens"].to_numpy() - redshift) / _HOST_REDSHIFT) ** 2
     if len(distance) <= _NEAREST:
         return np.argsort(distance, kind="stable")
@@ -68,25 +69,25 @@ def check_alike(
 def _moved_by(rows: pd.DataFrame | dict[str, float], z_host: float) -> np.ndarray:
     """Factor by which theta_E changes when lenses are moved to `z_host`; 0 behind their source."""
     sigma, z, z_source = (np.asarray(rows[k], float) for k in ("sigma_km_s", "z_lens", "z_source"))
-    before = einstein_radius(sigma, z, z_source)
-    return np.asarray(einstein_radius(sigma, np.full_like(z, z_host), z_source) / before)
+    radius = fine_distances().einstein_radius
+    return radius(sigma, np.full_like(z, z_host), z_source) / radius(sigma, z, z_source)
 
 
 def movable(alike: pd.DataFrame, z_host: float) -> np.ndarray:
     """bool [n]: lenses that `at_redshift` can move to the redshift of their host."""
-    if z_host < 0:
+    if np.isnan(z_host):
         return np.ones(len(alike), bool)
     scale = _moved_by(alike, z_host)
     return np.asarray((scale > 1.0 / _MOVE_MAX) & (scale < _MOVE_MAX))
 
 
 def at_redshift(row: dict[str, float], z_host: float) -> dict[str, float] | None:
-    """The lens of a row moved to the redshift of its host (below 0: unknown, nothing moves).
+    """The lens of a row moved to the redshift of its host (NaN: unknown, nothing moves).
 
     Velocity dispersion and source stay; theta_E and the source's place follow D_LS/D_S. None
     where theta_E would change by more than _MOVE_MAX: the host is too unlike that lens.
     """
-    if z_host < 0:
+    if np.isnan(z_host):
         return row
     scale = float(_moved_by(row, z_host))
     if not 1.0 / _MOVE_MAX < scale < _MOVE_MAX:

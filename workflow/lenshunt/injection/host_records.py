@@ -15,7 +15,7 @@ from lenshunt.records import (
     RecordReader,
     is_trainable_source,
     read_metadata,
-    slot_index,
+    reference_band,
 )
 from lenshunt.records.metadata import records_from_table
 
@@ -100,7 +100,10 @@ def choose_hosts(
     order : place in a random order that depends on seed and names alone; of more than
         dataset.hosts_max the first ones are tried, so that one host more changes one host
     """
-    magnitude = _reference_magnitude(hosts)
+    # of the band in which arcs are compared with it: unknown there is unknown
+    band = reference_band(hosts[[f"band_flags_{slot}" for slot in SLOTS]])
+    magnitudes = hosts[[f"magnitude_{slot}" for slot in SLOTS]].to_numpy(float)
+    magnitude = magnitudes[np.arange(len(hosts)), band]
     unclear = (hosts["label"] == -1) & hosts["label_source"].map(is_trainable_source).astype(bool)
     known = "known lens " + near["name"] + " (" + near["file"] + ")"
     reason = np.select(
@@ -121,12 +124,3 @@ def choose_hosts(
     if dataset.hosts_max is not None:
         chosen.loc[order >= dataset.hosts_max, "reason"] = BEYOND
     return chosen.assign(order=order).astype({"reason": "str"})
-
-
-def _reference_magnitude(hosts: pd.DataFrame) -> np.ndarray:
-    """AB magnitude [n] in i, or the nearest band that is there; NaN where it is not known."""
-    flags = hosts[[f"band_flags_{slot}" for slot in SLOTS]].to_numpy(bool)
-    magnitudes = hosts[[f"magnitude_{slot}" for slot in SLOTS]].to_numpy(float)
-    distance = np.abs(np.arange(len(SLOTS)) - slot_index("i"))
-    band = np.where(flags, distance, len(SLOTS)).argmin(axis=1)
-    return magnitudes[np.arange(len(hosts)), band]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lenshunt.core.sersic import semi_major_of
 from lenshunt.injection.arcs import Mass, count_images, lensed_light, supersampling, through_psf
 from lenshunt.injection.host_lenses import at_redshift, check_alike, lenses_like, movable
 from lenshunt.injection.hosts import (
@@ -31,8 +32,9 @@ from lenshunt.injection.real_sources import RealSource
 from lenshunt.records import (
     SLOTS,
     Cutout,
+    best_redshift,
     magnitude_from_njy,
-    slot_index,
+    reference_band,
 )
 from lenshunt.simulate.profiles import Clumpy, clumpy_brightness, draw_clumpy
 from lenshunt.simulate.seds import band_fluxes
@@ -86,7 +88,7 @@ def draw_lens(
     mass = Mass(row["theta_e"], row["q"], angle, row["gamma1"], row["gamma2"], shape.x, shape.y)
     x, y = shape.x + row["source_x"], shape.y + row["source_y"]
     q = row["source_q"]
-    clumpy = draw_clumpy(rng, x, y, row["source_radius"] / np.sqrt(q))
+    clumpy = draw_clumpy(rng, x, y, semi_major_of(row["source_radius"], q))
     body = replace(
         clumpy.body, n=round(row["source_sersic"], 2), q=q, angle=float(row["source_angle"])
     )
@@ -206,7 +208,7 @@ def visible_lens(
 class SuitedHost:
     """A host that lenses of the population may be painted on.
 
-    band : slot in which its flux is compared; redshift : below 0 where unknown
+    band : slot in which its flux is compared; redshift : NaN where unknown
     alike : rows of the population, nearest first
     """
 
@@ -224,14 +226,14 @@ def suited_host(host: Cutout, population: pd.DataFrame) -> SuitedHost:
     such a galaxy.
     """
     noise, shape = host_noise(host), host_shape(host)
-    band = _reference_band(host)
+    band = int(reference_band(host.metadata.band_flags))
     flux = float(shape.flux_njy[band])
     if not flux > 0:
         raise UnsuitableHostError(
             host.metadata.sample_id, f"no flux in band {SLOTS[band]}; this record cannot be a host"
         )
     meta = host.metadata
-    redshift = meta.z_spec if meta.z_spec >= 0 else meta.z_phot
+    redshift = float(best_redshift(meta.z_spec, meta.z_phot))
     magnitude = float(magnitude_from_njy(flux))
     alike = lenses_like(population, magnitude, redshift)
     check_alike(host, shape, population.iloc[alike], magnitude, band)
@@ -240,12 +242,6 @@ def suited_host(host: Cutout, population: pd.DataFrame) -> SuitedHost:
             meta.sample_id, "no lens of the population could be at the redshift of this galaxy"
         )
     return SuitedHost(noise, shape, band, redshift, alike)
-
-
-def _reference_band(host: Cutout) -> int:
-    """i, or the nearest band that is there."""
-    flags = np.flatnonzero(host.metadata.band_flags)
-    return int(flags[np.argmin(np.abs(flags - slot_index("i")))])
 
 
 def _truth(painted: Painted, snr: float) -> dict[str, Any]:

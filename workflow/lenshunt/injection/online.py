@@ -11,7 +11,7 @@ from lenshunt.injection.inject import inject, matched_negative, suited_host
 from lenshunt.injection.population import draw_population
 from lenshunt.injection.real_sources import RealSource
 from lenshunt.injection.selection import Selection
-from lenshunt.records import SLOTS, Cutout, Metadata, is_trainable_source
+from lenshunt.records import REFERENCE_BANDS, SLOTS, Cutout, Metadata, is_trainable_source
 
 #: Name of the data set of samples that exist only while a network is trained.
 ONLINE = "online"
@@ -138,7 +138,6 @@ def population_for(hosts: Iterable[Cutout], size: int, snr_min: float, seed: int
             "none of the hosts has a galaxy in its middle and a variance; name other hosts"
         )
     flags = np.array([one.metadata.band_flags for one in kept]).sum(axis=0)
-    nearness = -np.abs(np.arange(len(SLOTS)) - SLOTS.index("i"))
-    band = SLOTS[max(range(len(SLOTS)), key=lambda slot: (flags[slot], nearness[slot]))]
+    band = max(REFERENCE_BANDS, key=lambda slot: flags[SLOTS.index(slot)])
     rng = np.random.default_rng([seed, size])
     return draw_population(rng, size, survey_of(kept, band), Selection(snr_min=snr_min))

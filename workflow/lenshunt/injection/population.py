@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lenshunt.core.cosmology import fine_distances
 from lenshunt.injection.population_priors import (
     SIGMA_RANGE_KM_S,
     absolute_v,
     apparent_i,
-    arcsec_per_kpc,
     deflectors_per_deg2,
     dispersion_function,
     draw_axis_ratio,
@@ -19,7 +19,6 @@ from lenshunt.injection.population_priors import (
     draw_source_magnitude,
     draw_source_redshift,
     early_type_light,
-    einstein_radius,
     source_radius_kpc,
     sources_per_arcsec2,
 )
@@ -74,8 +73,10 @@ def _candidates(rng: np.random.Generator, n: int, deflectors: Deflectors) -> pd.
             "z_source": draw_source_redshift(rng, magnitude),
         }
     )
-    table["theta_e"] = einstein_radius(*_columns(table, "sigma_km_s", "z_lens", "z_source"))
-    ratio = table["theta_e"] / einstein_radius(
+    table["theta_e"] = fine_distances().einstein_radius(
+        *_columns(table, "sigma_km_s", "z_lens", "z_source")
+    )
+    ratio = table["theta_e"] / fine_distances().einstein_radius(
         table["sigma_km_s"].to_numpy(), np.zeros(n), np.ones(n)
     )
     return table[rng.random(n) < ratio**2].reset_index(drop=True)
@@ -108,10 +109,10 @@ def _with_shapes(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:
         gamma2=gamma2,
         lens_sed=lens_sed,
         lens_magnitude=apparent_i(absolute_r, lens_sed, z_lens),
-        lens_radius=np.clip(radius_kpc * arcsec_per_kpc(z_lens), 0.05, 10.0),
+        lens_radius=np.clip(radius_kpc / fine_distances().kpc_per_arcsec(z_lens), 0.05, 10.0),
         source_sed=source_sed,
         source_reddening=np.maximum(rng.normal(0.05, 0.08, n), -0.05),
-        source_radius=np.clip(source_kpc * arcsec_per_kpc(z_source), 0.03, 2.0),
+        source_radius=np.clip(source_kpc / fine_distances().kpc_per_arcsec(z_source), 0.03, 2.0),
         source_sersic=np.clip(rng.lognormal(0.0, 0.25, n), 0.5, 2.5),
         source_q=draw_axis_ratio(rng, np.full(n, 140.0)),
         source_angle=rng.uniform(0.0, np.pi, n),
@@ -200,7 +201,7 @@ def lenses_per_deg2(
     sigma = np.linspace(*SIGMA_RANGE_KM_S, 2000)
     phi = dispersion_function(sigma)
     fourth = float(np.trapezoid(phi * sigma**4, sigma) / np.trapezoid(phi, sigma))
-    whole = einstein_radius(np.array(1.0), np.array(0.0), np.array(1.0))
+    whole = fine_distances().einstein_radius(np.array(1.0), np.array(0.0), np.array(1.0))
     area = np.pi * float(whole) ** 2 * fourth * count / (blocks * _BLOCK)
     density = deflectors_per_deg2(deflectors.z_max, deflectors.evolution)
     return density * sources_per_arcsec2() * area

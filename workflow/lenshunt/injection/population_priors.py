@@ -4,12 +4,10 @@ Deflectors and sources follow Collett 2015 (ApJ 811, 20; LensPop), as its public
 its catalogue of simulated sources is replaced by the counts and redshifts of COSMOS.
 """
 
-from functools import cache
-
 import numpy as np
 from scipy.special import gamma as gamma_function
 
-from lenshunt.records.cosmology import COSMOLOGY
+from lenshunt.core.cosmology import H0_KM_S_MPC, fine_distances
 from lenshunt.simulate.seds import I_BAND_UM, knots
 
 #: Choi, Park & Vogeley 2007, ApJ 658, 884: early types; phi_star for h = 1 in Mpc^-3, km/s.
@@ -35,39 +33,14 @@ _COSMOS_REDSHIFTS = (
 SOURCE_MAGNITUDES = (20.0, 28.0)
 #: Mean and scatter in dex of the external shear: Holder & Schechter 2003, ApJ 589, 688.
 SHEAR_MEAN, SHEAR_DEX = 0.05, 0.2
-LIGHT_KM_S = 299792.458
-ARCSEC = float(np.degrees(1.0) * 3600.0)
 #: Sigma of a Gaussian over its full width at half maximum.
 SIGMA_OF_FWHM = float(1.0 / np.sqrt(8.0 * np.log(2.0)))
-
-
-@cache
-def _distances() -> tuple[np.ndarray, np.ndarray]:
-    """Redshifts and comoving distances in Mpc."""
-    z = np.concatenate([np.linspace(0.0, 3.0, 1501), np.linspace(3.01, 10.0, 700)])
-    return z, COSMOLOGY.comoving_distance(z).value
-
-
-def comoving_mpc(z: np.ndarray) -> np.ndarray:
-    """Comoving distance in Mpc, interpolated (1e-5)."""
-    return np.interp(z, *_distances())
-
-
-def arcsec_per_kpc(z: np.ndarray) -> np.ndarray:
-    """Angle of one proper kpc at redshifts z."""
-    return ARCSEC * (1.0 + z) / (comoving_mpc(z) * 1e3)
-
-
-def einstein_radius(sigma_km_s: np.ndarray, z_lens: np.ndarray, z_source: np.ndarray) -> np.ndarray:
-    """theta_E = 4 pi (sigma/c)^2 D_LS/D_S in arcsec (flat universe); 0 in front of the lens."""
-    ratio = 1.0 - comoving_mpc(z_lens) / comoving_mpc(z_source)
-    return 4.0 * np.pi * (sigma_km_s / LIGHT_KM_S) ** 2 * np.maximum(ratio, 0.0) * ARCSEC
 
 
 def dispersion_function(sigma_km_s: np.ndarray) -> np.ndarray:
     """Number of early types per Mpc^3 and km/s, constant in comoving volume (Collett 2015)."""
     x = sigma_km_s / VDF_SIGMA_STAR
-    amplitude = VDF_PHI_STAR * (COSMOLOGY.H0.value / 100.0) ** 3
+    amplitude = VDF_PHI_STAR * (H0_KM_S_MPC / 100.0) ** 3
     norm = VDF_BETA / gamma_function(VDF_ALPHA / VDF_BETA)
     return amplitude * norm * x**VDF_ALPHA * np.exp(-(x**VDF_BETA)) / sigma_km_s
 
@@ -84,7 +57,7 @@ def draw_deflector_redshift(
 ) -> np.ndarray:
     """Redshifts, 0.02 < z < z_max, for a number per comoving volume ~ (1 + z)^evolution."""
     z = np.linspace(0.02, z_max, 2000)
-    distance = comoving_mpc(z)
+    distance = fine_distances().comoving_mpc(z)
     volume = distance**2 * np.gradient(distance, z)
     return draw_from(rng, z, volume * (1.0 + z) ** evolution, n)
 
@@ -92,7 +65,7 @@ def draw_deflector_redshift(
 def deflectors_per_deg2(z_max: float, evolution: float) -> float:
     """Early types within SIGMA_RANGE_KM_S and 0.02 < z < z_max behind one square degree."""
     z, sigma = np.linspace(0.02, z_max, 2000), np.linspace(*SIGMA_RANGE_KM_S, 2000)
-    distance = comoving_mpc(z)
+    distance = fine_distances().comoving_mpc(z)
     volume = distance**2 * np.gradient(distance, z) * (1.0 + z) ** evolution
     per_sr = np.trapezoid(volume, z) * np.trapezoid(dispersion_function(sigma), sigma)
     return float(per_sr * np.radians(1.0) ** 2)
@@ -152,21 +125,16 @@ def log_spectrum(sed: np.ndarray, z: np.ndarray, wavelength_um: float) -> np.nda
     return values - forest / np.log(10.0)
 
 
-def distance_modulus(z: np.ndarray) -> np.ndarray:
-    """Magnitudes between absolute and apparent, without the K correction."""
-    return 5.0 * np.log10(comoving_mpc(z) * (1.0 + z) * 1e5)
-
-
 def apparent_i(absolute_r: np.ndarray, sed: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Observed i magnitude (AB) of galaxies of absolute r magnitude."""
     k = log_spectrum(sed, z, I_BAND_UM) - log_spectrum(sed, np.zeros_like(z), _R_UM)
-    return absolute_r + distance_modulus(z) - 2.5 * (k + np.log10(1.0 + z))
+    return absolute_r + fine_distances().modulus(z) - 2.5 * (k + np.log10(1.0 + z))
 
 
 def absolute_v(magnitude_i: np.ndarray, sed: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Rest-frame V magnitude (AB) of galaxies of observed i magnitude."""
     k = log_spectrum(sed, z, I_BAND_UM) - log_spectrum(sed, np.zeros_like(z), _V_UM)
-    return magnitude_i - distance_modulus(z) + 2.5 * (k + np.log10(1.0 + z))
+    return magnitude_i - fine_distances().modulus(z) + 2.5 * (k + np.log10(1.0 + z))
 
 
 def draw_source_magnitude(rng: np.random.Generator, n: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from astropy.table import Table
 
-from lenshunt.records.cosmology import distance_ratio
+from lenshunt.core.cosmology import distance_ratio
 
 Points = np.ndarray | float
 

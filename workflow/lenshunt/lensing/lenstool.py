@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from lenshunt.core.cosmology import H0_KM_S_MPC, OMEGA_M, arcsec_per_kpc
 from lenshunt.lensing.dpie import Potentials
 from lenshunt.lensing.mass_model import MassModel
-from lenshunt.records.cosmology import H0_KM_S_MPC, OMEGA_M, arcsec_per_kpc
 
 DPIE = 81
 #: Lenstool accepts French keywords too.

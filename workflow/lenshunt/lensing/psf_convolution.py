@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 import torch
-from scipy.fft import next_fast_len
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from lenshunt.core.fourier import fourier_box, kernel_reach
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,18 @@ def psf_transform(
             f"PSF of shape {tuple(psf.shape)}: expected [h, w], [band, h, w] or "
             "[batch, band, h, w] with odd h and w, the centre on the middle pixel"
         )
-    # what lies farther out than the image is wide can reach no pixel of it
-    half = [min(side // 2, size_px - 1) for side in psf.shape[-2:]]
+    half = kernel_reach(psf.shape[-2:], (size_px, size_px))
     window = [
         slice(side // 2 - h, side // 2 + h + 1)
         for side, h in zip(psf.shape[-2:], half, strict=True)
     ]
     near = psf[..., window[0], window[1]]
     near = near.to(dtype or torch.promote_types(near.dtype, torch.float32))
-    box = tuple(next_fast_len(size_px + h, real=True) for h in half)
+    box = fourier_box((size_px, size_px), half)
     padded = torch.nn.functional.pad(near, (0, box[1] - near.shape[-1], 0, box[0] - near.shape[-2]))
     spectrum = torch.fft.rfft2(torch.roll(padded, (-half[0], -half[1]), dims=(-2, -1)))
     spectrum = spectrum.reshape((1,) * (4 - psf.dim()) + spectrum.shape)
-    return PsfTransform(spectrum, (box[0], box[1]), size_px)
+    return PsfTransform(spectrum, box, size_px)
 
 
 _transforms: WeakTensorKeyDictionary = WeakTensorKeyDictionary()

@@ -4,16 +4,10 @@ import math
 
 import torch
 
+from lenshunt.core.sersic import sersic_b
+
 #: Softening of the radius in arcsec: at the very centre the gradient of a cusp does not exist.
 CORE_ARCSEC = 1e-4
-
-
-def sersic_b(n: torch.Tensor) -> torch.Tensor:
-    """b_n with which the effective radius holds half the light; error < 1e-4 for n > 0.36.
-
-    Ciotti & Bertin 1999, A&A 352, 447, eq. 18.
-    """
-    return 2 * n - 1 / 3 + (4 / 405 + (46 / 25515 + 131 / (1148175 * n)) / n) / n
 
 
 def sersic(
@@ -28,7 +22,7 @@ def sersic(
     """Surface brightness per square arcsec of an elliptical Sersic profile of flux 1.
 
     x, y : arcsec from its centre
-    radius : effective radius in arcsec of the circle with the area of the half-light ellipse
+    radius : half-light radius in arcsec, circularised (core.sersic)
     n : Sersic index
     e1, e2 : ellipticity (1 - q)/(1 + q) times cos and sin of twice the angle of the major axis
     core_arcsec : added to the radius in quadrature

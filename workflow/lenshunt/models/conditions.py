@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lenshunt.models.interface import Normalisation
-from lenshunt.records import SLOTS, filter_named
+from lenshunt.records import SLOTS, best_redshift, filter_named
 
 #: Where on the sky, as far as it changes what an image looks like: stars and dust near the Galactic
 #: plane, zodiacal light near the ecliptic. Two numbers that a circle of places share cannot name
@@ -67,14 +67,12 @@ def condition_table(table: pd.DataFrame) -> np.ndarray:
     """Conditions of every row of a metadata table, float32 [n, m], columns CONDITIONS.
 
     log10 of seeing and PSF FWHM (arcsec), pixel scale (arcsec per pixel), S/N and of the
-    effective wavelength (micrometre) of each slot's true filter; log10(1 + z) of the photometric
-    redshift, else the spectroscopic one; AB magnitudes; `sky_conditions`. NaN where missing.
+    effective wavelength (micrometre) of each slot's true filter; log10(1 + z) of the best
+    redshift, the spectroscopic one if known; AB magnitudes; `sky_conditions`. NaN where missing.
     """
-    z_phot, z_spec = table["z_phot"].to_numpy(float), table["z_spec"].to_numpy(float)
-    z = np.where(z_phot >= 0, z_phot, np.where(z_spec >= 0, z_spec, np.nan))
     columns = [
         *(_log10(table[name]) for name in ("seeing", "psf_fwhm", "pixel_scale", "snr")),
-        np.log10(1.0 + z),
+        np.log10(1.0 + best_redshift(table["z_spec"], table["z_phot"])),
         *(table[f"magnitude_{slot}"].to_numpy(float) for slot in SLOTS),
     ]
     for slot in SLOTS:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import PARAMETERS, PixelGrid, RenderFailures, shear_loss, without_failed
 from lenshunt.models.heads import Heads
 from lenshunt.models.inputs import ImageInput
@@ -25,8 +26,12 @@ from lenshunt.models.lens_head import LensHead, bounded
 from lenshunt.models.lens_terms import lens_equation_term, physics_term, simulated_term
 from lenshunt.models.potential_correction import deflection_of, mass_loss
 from lenshunt.models.render_features import RenderFeatures
-from lenshunt.models.resnet import RESNET18, ResNetBackbone, resnet_backbone, stage_maps
-from lenshunt.surveys import moffat_psf
+from lenshunt.models.resnet import (
+    RESNET18,
+    ResNetBackbone,
+    resnet_backbone,
+    stage_maps,
+)
 
 #: Largest coefficient of a correction to the potential, arcsec^2: a few per cent of theta_E^2.
 CORRECTION_MAX = 0.05

@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from lenshunt.config import RelicsDataset, RelicsField
 from lenshunt.core import Manifest
+from lenshunt.core.cosmology import distance_ratio
 from lenshunt.raw.calibration import njy_per_hst_count
 from lenshunt.raw.crop import first_pixel
 from lenshunt.raw.deflection_maps import magnification, magnification_around, read_deflection_maps
@@ -27,7 +28,6 @@ from lenshunt.raw.field_objects import (
 from lenshunt.raw.reader import UNREADABLE, join_paths, raw_digest, reason_of
 from lenshunt.raw.relics_catalogue import Catalogue, read_catalogue
 from lenshunt.records import WHOLE_FILE, Cutout, Metadata, Rejected
-from lenshunt.records.cosmology import distance_ratio
 from lenshunt.surveys import survey_of
 
 #: Half-width in redshift within which a source counts as a cluster member.

@@ -9,6 +9,12 @@ from lenshunt.records.metadata import (
     Metadata,
     is_trainable_source,
 )
+from lenshunt.records.reference import (
+    REFERENCE_BANDS,
+    best_redshift,
+    reference_band,
+    reference_magnitude,
+)
 from lenshunt.records.schema import refuse_repeated_samples, validate_table
 from lenshunt.records.store import RecordReader, RecordWriter
 from lenshunt.records.tables import TableWriter, count_rows, metadata_batches, read_metadata
@@ -18,6 +24,7 @@ __all__ = [
     "AB_NJY",
     "COLUMNS",
     "LABEL_SOURCES",
+    "REFERENCE_BANDS",
     "SCHEMA_VERSION",
     "SLOTS",
     "WHOLE_FILE",
@@ -29,6 +36,7 @@ __all__ = [
     "RecordWriter",
     "Rejected",
     "TableWriter",
+    "best_redshift",
     "count_rows",
     "filter_named",
     "is_trainable_source",
@@ -38,6 +46,8 @@ __all__ = [
     "njy_from_magnitude",
     "njy_per_count",
     "read_metadata",
+    "reference_band",
+    "reference_magnitude",
     "refuse_repeated_samples",
     "slot_index",
     "validate_table",

@@ -6,7 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from lenshunt.surveys import moffat_psf
+from lenshunt.core.fourier import at_origin, forward, inverse
+from lenshunt.core.moffat import moffat_psf
 
 
 @lru_cache(maxsize=256)
@@ -17,10 +18,7 @@ def _psf_transform(
     size = int(12.0 * fwhm_arcsec / pixel_scale_arcsec) // 2 * 2 + 1
     size = min(size, (min(shape) - 1) // 2 * 2 + 1)
     psf = moffat_psf(fwhm_arcsec, beta, pixel_scale_arcsec, size)
-    padded = np.zeros(shape, np.float32)
-    padded[:size, :size] = psf
-    padded = np.roll(padded, (-(size // 2), -(size // 2)), axis=(0, 1))
-    return fft.rfft2(padded, workers=1)
+    return forward(at_origin(psf, shape, shape), shape)
 
 
 def _cubic_weights(t: float) -> np.ndarray:
@@ -134,7 +132,7 @@ class Canvas:
     def _observe(self, light: np.ndarray, fwhm_arcsec: float, beta: float) -> np.ndarray:
         shape = light.shape
         kernel = _psf_transform(round(fwhm_arcsec, 3), beta, self.fine, shape)
-        blurred = fft.irfft2(fft.rfft2(light, workers=1) * kernel, s=shape, workers=1)
+        blurred = inverse(forward(light, shape) * kernel, shape, shape)
         return self._bin(blurred).astype(np.float32)
 
     def _bin(self, fine: np.ndarray) -> np.ndarray:

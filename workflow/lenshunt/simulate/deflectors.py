@@ -1,19 +1,17 @@
 """Lens galaxies: velocity dispersion, redshifts, Einstein radius, light; and ray-traced arcs."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.Util.param_util import phi_q2_ellipticity
 
+from lenshunt.core.cosmology import demo_distances
+from lenshunt.core.sersic import semi_major_of
 from lenshunt.simulate.canvas import Canvas
 from lenshunt.simulate.profiles import TRUNCATION, Clumpy, Sersic, clumpy_brightness
 from lenshunt.simulate.seds import I_BAND_UM, log_flux
 
-_LIGHT_KM_S = 299792.458
-_ARCSEC = np.degrees(1.0) * 3600.0
 #: Mean and scatter of the i magnitude of the lensed light, and its bounds: what surveys as deep as
 #: KiDS find (`python tests/bench/demo_population.py` prints both), about a magnitude brighter: a
 #: demo trains for minutes, on two thousand objects.
@@ -21,24 +19,6 @@ ARC_MAGNITUDE = (21.6, 0.75)
 ARC_MAGNITUDE_BOUNDS = (19.8, 24.5)
 #: Arcs of less than 3 per cent of the total light are lost in it: nobody lists them.
 CONTRAST_MAG_MAX = 3.8
-
-
-@cache
-def _distances() -> tuple[np.ndarray, np.ndarray]:
-    """Redshifts and comoving distances in Mpc, flat LCDM (70, 0.3)."""
-    z = np.linspace(0.0, 8.0, 1601)
-    return z, FlatLambdaCDM(H0=70.0, Om0=0.3).comoving_distance(z).value
-
-
-def comoving_distance_mpc(z: float) -> float:
-    """Comoving distance in Mpc, interpolated to 1e-4."""
-    return float(np.interp(z, *_distances()))
-
-
-def einstein_radius_arcsec(sigma_km_s: float, z_lens: float, z_source: float) -> float:
-    """theta_E = 4 pi (sigma/c)^2 D_LS/D_S of an isothermal sphere (flat universe)."""
-    ratio = 1.0 - comoving_distance_mpc(z_lens) / comoving_distance_mpc(z_source)
-    return 4.0 * np.pi * (sigma_km_s / _LIGHT_KM_S) ** 2 * ratio * _ARCSEC
 
 
 @dataclass(frozen=True)
@@ -72,11 +52,10 @@ def early_type_magnitude(sigma_km_s: float, z: float, sed: float, scatter_mag: f
     -23.1, which is too bright at a given sigma by the scatter of that relation.
     """
     absolute = -22.5 - 10.0 * np.log10(sigma_km_s / 220.0) + scatter_mag
-    luminosity_distance = comoving_distance_mpc(z) * (1 + z)
     wavelength = np.array([I_BAND_UM])
     # K correction: the observed band sees the spectrum at lambda / (1 + z)
     k = -2.5 * (log_flux(sed, z, wavelength) - log_flux(sed, 0.0, wavelength))[0]
-    return float(absolute + 5 * np.log10(luminosity_distance * 1e5) + k - 2.5 * np.log10(1 + z))
+    return float(absolute + demo_distances().modulus(z) + k - 2.5 * np.log10(1 + z))
 
 
 def draw_deflector(
@@ -98,7 +77,8 @@ def draw_deflector(
         z_source = float(z_lens + 0.25 + rng.gamma(2.6, 0.42))
         if sigma < 120 or z_source > 5:
             continue
-        theta_e = einstein_radius_arcsec(sigma, z_lens, z_source)
+        # numpy's float, with which float32 arrays become float64: the demo's bytes hang on it
+        theta_e = np.float64(demo_distances().einstein_radius(sigma, z_lens, z_source))
         if not theta_e_range[0] <= theta_e <= theta_e_range[1]:
             continue
         sed = float(abs(rng.normal(0.0, 0.25)))
@@ -106,7 +86,7 @@ def draw_deflector(
         arc = draw_arc_magnitude(rng, *arc_magnitude)
         if magnitude <= magnitude_max and arc - magnitude <= CONTRAST_MAG_MAX:
             break
-    kpc_per_arcsec = comoving_distance_mpc(z_lens) / (1 + z_lens) * 1e3 / _ARCSEC
+    kpc_per_arcsec = demo_distances().kpc_per_arcsec(z_lens)
     # R ~ L^0.5, circularised; 4.3 kpc at 220 km/s lies between R at a given
     # sigma (Hyde & Bernardi 2009, 3.5 kpc) and R at the mass of such galaxies (Shen et al., 5.4)
     radius_kpc = 4.3 * (sigma / 220.0) ** 2.0 * np.exp(rng.normal(0.0, 0.3))
@@ -115,7 +95,7 @@ def draw_deflector(
     light = Sersic(
         x=float(rng.normal(0, 0.03)),
         y=float(rng.normal(0, 0.03)),
-        half_light_radius=float(np.clip(radius_kpc / kpc_per_arcsec / np.sqrt(q), 0.25, 3.0)),
+        semi_major=float(np.clip(semi_major_of(radius_kpc / kpc_per_arcsec, q), 0.25, 3.0)),
         n=round(float(np.clip(rng.normal(3.8, 0.9), 1.5, 6.0)), 1),
         q=q,
         angle=angle,
@@ -185,7 +165,7 @@ def trace_arcs(canvas: Canvas, deflector: Deflector, source: Clumpy, subpixels: 
     Surface brightness is conserved; the box reaches as far as the source can appear.
     """
     offset = np.hypot(source.body.x - deflector.light.x, source.body.y - deflector.light.y)
-    reach = min(TRUNCATION, 4.0) * source.body.half_light_radius
+    reach = min(TRUNCATION, 4.0) * source.body.semi_major
     half = 1.3 * deflector.theta_e + offset + reach
     patch = canvas.patch(deflector.light.x, deflector.light.y, half)
     steps = ((np.arange(subpixels) + 0.5) / subpixels - 0.5) * patch.step

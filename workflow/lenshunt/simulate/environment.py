@@ -20,25 +20,25 @@ class SkySource:
     """One thing that was painted, as a catalogue would list it.
 
     x, y : arcsec from the centre of the canvas; flux_njy [band]
-    half_light_radius : arcsec; 0 for a star. angle : radians from +x; q = b/a
+    semi_major : half-light ellipse's, arcsec; 0 for a star. angle : radians from +x; q = b/a
     """
 
     x: float
     y: float
     flux_njy: np.ndarray
     z: float
-    half_light_radius: float = 0.0
+    semi_major: float = 0.0
     q: float = 1.0
     angle: float = 0.0
 
     @property
     def star(self) -> bool:
-        return self.half_light_radius == 0.0
+        return self.semi_major == 0.0
 
 
 def listed(shape: Sersic, flux_njy: np.ndarray, z: float) -> SkySource:
     """Catalogue entry of a galaxy of the given shape."""
-    return SkySource(shape.x, shape.y, flux_njy, z, shape.half_light_radius, shape.q, shape.angle)
+    return SkySource(shape.x, shape.y, flux_njy, z, shape.semi_major, shape.q, shape.angle)
 
 
 def field_magnitude(rng: np.random.Generator, bright: float, faint: float) -> float:

@@ -117,7 +117,7 @@ def _row(number: int, source: SkySource, wcs: WCS, size_px: int, rng: np.random.
         for value in (source.x, source.y)
     )
     ra, dec = (float(value) for value in wcs.all_pix2world(column, row, 0))
-    radius = max(source.half_light_radius, 0.06)
+    radius = max(source.semi_major, 0.06)
     area = max(round(np.pi * (2.5 * radius / PIXEL_SCALE) ** 2 * source.q), 5)
     fwhm, stel = (0.105, 0.98) if source.star else (np.hypot(1.2 * radius, 0.1), 0.03)
     photometry, significances, bright = _photometry(source, area, rng)

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from lenshunt.config import Demo
 from lenshunt.core import whole_file
+from lenshunt.core.cosmology import demo_distances
 from lenshunt.records import SLOTS, magnitude_from_njy, njy_per_count
 from lenshunt.simulate.canvas import Canvas, Exposure
-from lenshunt.simulate.deflectors import comoving_distance_mpc
 from lenshunt.simulate.demo import demo_files
 from lenshunt.simulate.environment import paint_environment
 from lenshunt.simulate.profiles import (
@@ -45,10 +45,10 @@ class Galaxy:
 
 
 def draw_galaxy(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """(z, spectral type, i magnitude, half-light radius in arcsec) of a spectroscopic target.
+    """(z, spectral type, i magnitude, half-light semi-major axis in arcsec) of a target.
 
     Luminosity: M_i of a Schechter knee with scatter, fainter for bluer types; size: R ~ L^0.3.
-    Redrawn until i < 22.5, the limit of the large redshift surveys.
+    Redrawn until i < 22.5, the limit of the large spectroscopic surveys.
     """
     while True:
         z = float(np.clip(rng.gamma(2.2, 0.27), 0.02, 3.5))
@@ -56,13 +56,12 @@ def draw_galaxy(rng: np.random.Generator) -> tuple[float, float, float, float]:
         absolute = -22.0 + 0.35 * sed + float(rng.normal(0, 0.9))
         wavelength = np.array([I_BAND_UM])
         k = -2.5 * (log_flux(sed, z, wavelength) - log_flux(sed, 0.0, wavelength))[0]
-        distance = comoving_distance_mpc(z)
-        modulus = 5 * np.log10(distance * (1 + z) * 1e5)
-        magnitude = float(absolute + modulus + k - 2.5 * np.log10(1 + z))
+        magnitude = float(absolute + demo_distances().modulus(z) + k - 2.5 * np.log10(1 + z))
         if 15.5 < magnitude < 22.5:
             break
     radius_kpc = 4.5 * 10 ** (-0.4 * 0.3 * (absolute + 22.0)) * np.exp(rng.normal(0, 0.25))
-    kpc_per_arcsec = distance / (1 + z) * 1e3 / 206265.0
+    # 206265 arcsec a radian, rounded as ever: the files stay the same bytes
+    kpc_per_arcsec = demo_distances().comoving_mpc(z) / (1 + z) * 1e3 / 206265.0
     return z, sed, magnitude, float(np.clip(radius_kpc / kpc_per_arcsec, 0.12, 2.5))
 
 
@@ -122,7 +121,7 @@ def _measurements(galaxy: Galaxy, rng: np.random.Generator) -> dict[str, float]:
         row[f"{band}_cmodel_mag"] = float(magnitude_from_njy(measured))
         row[f"{band}_cmodel_magsigma"] = float(1.0857 * error / measured)
         seen = float(rng.random() >= _MISSING)
-        radius = seen * galaxy.shape.half_light_radius / scale * float(np.exp(rng.normal(0, 0.04)))
+        radius = seen * galaxy.shape.semi_major / scale * float(np.exp(rng.normal(0, 0.04)))
         q = float(np.clip(galaxy.shape.q + rng.normal(0, 0.02), 0.1, 1.0))
         area = np.pi * (2.5 * radius) ** 2 * q
         surface = measured / max(2 * np.pi * radius**2 * q, 1.0) * scale**-2

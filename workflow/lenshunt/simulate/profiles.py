@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import gamma, gammainc
 
+from lenshunt.core.sersic import sersic_b, sersic_flux
 from lenshunt.simulate.canvas import Canvas
 
 #: Profiles end at this many half-light radii, as in the SDSS photometric pipeline.
@@ -16,12 +16,12 @@ TRUNCATION = 7.0
 class Sersic:
     """A Sersic galaxy; lengths in arcsec, `angle` in radians from +x to +y, q = b/a.
 
-    half_light_radius : along the major axis
+    semi_major : half-axis of the ellipse that holds half the light; see core.sersic
     """
 
     x: float
     y: float
-    half_light_radius: float
+    semi_major: float
     n: float
     q: float
     angle: float
@@ -29,10 +29,9 @@ class Sersic:
 
 @lru_cache(maxsize=4096)
 def _sersic_constants(n: float) -> tuple[float, float]:
-    """b_n (Ciotti & Bertin 1999) and the flux inside TRUNCATION for unit radius and I_e."""
-    b = 2 * n - 1 / 3 + 4 / (405 * n) + 46 / (25515 * n**2)
-    total = 2 * np.pi * n * np.exp(b) * b ** (-2 * n) * gamma(2 * n)
-    return b, total * gammainc(2 * n, b * TRUNCATION ** (1 / n))
+    """b_n, and the flux inside TRUNCATION for unit radius and I_e."""
+    b = sersic_b(n)
+    return b, sersic_flux(n, b, TRUNCATION)
 
 
 def rotate(dx: np.ndarray, dy: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
@@ -51,15 +50,15 @@ def sersic_brightness(
     b, norm = _sersic_constants(galaxy.n)
     along, across = rotate(dx, dy, galaxy.angle)
     radius = np.sqrt(along**2 + (across / galaxy.q) ** 2 + np.float32(softening_arcsec**2))
-    radius /= galaxy.half_light_radius
+    radius /= galaxy.semi_major
     light = np.exp(-b * (radius ** np.float32(1 / galaxy.n) - 1))
     light[radius > TRUNCATION] = 0.0
-    return light / np.float32(norm * galaxy.q * galaxy.half_light_radius**2)
+    return light / np.float32(norm * galaxy.q * galaxy.semi_major**2)
 
 
 def paint_sersic(canvas: Canvas, galaxy: Sersic, flux_njy: np.ndarray) -> None:
     """Paint a Sersic galaxy, its cusp integrated over 9 x 9 points per fine pixel."""
-    patch = canvas.patch(galaxy.x, galaxy.y, TRUNCATION * galaxy.half_light_radius + canvas.fine)
+    patch = canvas.patch(galaxy.x, galaxy.y, TRUNCATION * galaxy.semi_major + canvas.fine)
     if patch.empty:
         return
     light = sersic_brightness(patch.dx, patch.dy, galaxy) * np.float32(patch.step**2)
@@ -90,22 +89,22 @@ class Clumpy:
 
 
 def draw_clumpy(
-    rng: np.random.Generator, x: float, y: float, half_light_radius: float, q_min: float = 0.25
+    rng: np.random.Generator, x: float, y: float, semi_major: float, q_min: float = 0.25
 ) -> Clumpy:
     """A star-forming galaxy of random structure: n 0.5-2 and up to five clumps."""
     body = Sersic(
         x,
         y,
-        half_light_radius,
+        semi_major,
         n=round(float(rng.uniform(0.5, 2.0)), 2),
         q=float(rng.uniform(q_min, 0.95)),
         angle=float(rng.uniform(0, np.pi)),
     )
     clumps = []
     for _ in range(rng.integers(0, 6)):
-        along, across = rng.normal(0.0, 0.9 * half_light_radius, 2)
+        along, across = rng.normal(0.0, 0.9 * semi_major, 2)
         across *= body.q
-        sigma = half_light_radius * rng.uniform(0.1, 0.25)
+        sigma = semi_major * rng.uniform(0.1, 0.25)
         dx = along * np.cos(body.angle) - across * np.sin(body.angle)
         dy = along * np.sin(body.angle) + across * np.cos(body.angle)
         clumps.append((float(dx), float(dy), float(sigma), float(rng.uniform(0.02, 0.12))))
@@ -126,7 +125,7 @@ def clumpy_brightness(x: np.ndarray, y: np.ndarray, galaxy: Clumpy) -> np.ndarra
 
 def paint_clumpy(canvas: Canvas, galaxy: Clumpy, flux_njy: np.ndarray) -> None:
     """Paint an unlensed star-forming galaxy."""
-    half = TRUNCATION * galaxy.body.half_light_radius
+    half = TRUNCATION * galaxy.body.semi_major
     patch = canvas.patch(galaxy.body.x, galaxy.body.y, half)
     if patch.empty:
         return
@@ -144,16 +143,16 @@ def paint_ring(
 ) -> None:
     """Paint a ring of star formation (Hoag, collisional or resonance ring) with knots.
 
-    ring : half_light_radius is the ring's radius, q its inclination; n is not used.
+    ring : semi_major is the ring's radius, q its inclination; n is not used.
     """
-    patch = canvas.patch(ring.x, ring.y, 2.5 * ring.half_light_radius)
+    patch = canvas.patch(ring.x, ring.y, 2.5 * ring.semi_major)
     if patch.empty:
         return
     along, across = rotate(patch.dx, patch.dy, ring.angle)
     across = across / ring.q
     radius, azimuth = np.hypot(along, across), np.arctan2(across, along)
-    width = ring.half_light_radius * rng.uniform(0.1, 0.3)
-    light = np.exp(-((radius - ring.half_light_radius) ** 2) / (2 * width**2))
+    width = ring.semi_major * rng.uniform(0.1, 0.3)
+    light = np.exp(-((radius - ring.semi_major) ** 2) / (2 * width**2))
     light = light * _knots(azimuth, rng, contrast=rng.uniform(0.2, 1.0))
     canvas.paint(patch, _whole(light), flux_njy)
 
@@ -171,7 +170,7 @@ def paint_spiral(
     canvas: Canvas, disk: Sersic, rng: np.random.Generator, flux_njy: np.ndarray
 ) -> None:
     """Paint the arms of a spiral: an exponential disk times logarithmic arms with knots."""
-    patch = canvas.patch(disk.x, disk.y, 5.0 * disk.half_light_radius)
+    patch = canvas.patch(disk.x, disk.y, 5.0 * disk.semi_major)
     if patch.empty:
         return
     along, across = rotate(patch.dx, patch.dy, disk.angle)
@@ -179,9 +178,9 @@ def paint_spiral(
     radius, azimuth = np.hypot(along, across) + 1e-3, np.arctan2(across, along)
     pitch, arms = np.radians(rng.uniform(10, 35)), int(rng.choice([2, 2, 2, 3, 4]))
     hand = rng.choice([-1, 1])
-    phase = azimuth * hand - np.log(radius / disk.half_light_radius) / np.tan(pitch)
+    phase = azimuth * hand - np.log(radius / disk.semi_major) / np.tan(pitch)
     crest = np.exp(rng.uniform(1.0, 3.0) * (np.cos(arms * phase + rng.uniform(0, 2 * np.pi)) - 1))
-    hole = 1 - np.exp(-((radius / (0.5 * disk.half_light_radius)) ** 2))
-    scale = disk.half_light_radius / 1.678
+    hole = 1 - np.exp(-((radius / (0.5 * disk.semi_major)) ** 2))
+    scale = disk.semi_major / 1.678
     light = np.exp(-radius / scale) * crest * hole * _knots(azimuth, rng, 0.4)
     canvas.paint(patch, _whole(light), flux_njy)

@@ -58,7 +58,7 @@ def paint_deflector(
     paint_sersic(canvas, deflector.light, (1 - disk_share) * fluxes)
     if disk_share:
         light = deflector.light
-        radius = float(min(1.6 * light.half_light_radius, 3.0))
+        radius = float(min(1.6 * light.semi_major, 3.0))
         disk = Sersic(light.x, light.y, radius, 1.0, max(light.q - 0.15, 0.25), light.angle)
         paint_sersic(canvas, disk, disk_share * fluxes)
     return fluxes

@@ -101,7 +101,7 @@ def _paint_systems(
         pixel = wcs.all_world2pix(mine["ra"], mine["dec"], 0)
         for k in range(len(mine)):
             sky_x, sky_y = _from_centre(pixel[0][k], canvas), _from_centre(pixel[1][k], canvas)
-            radius = source.body.half_light_radius * float(np.sqrt(mu[k]))
+            radius = source.body.semi_major * float(np.sqrt(mu[k]))
             sources.append(SkySource(sky_x, sky_y, mu[k] * flux, z, radius, 0.4))
     return sources
 

@@ -2,14 +2,13 @@
 
 from lenshunt.surveys.detect import AUTO, detect_survey, survey_of, surveys_matching
 from lenshunt.surveys.facts import Survey, load_surveys, survey_named
-from lenshunt.surveys.psf import moffat_psf, survey_psf
+from lenshunt.surveys.psf import survey_psf
 
 __all__ = [
     "AUTO",
     "Survey",
     "detect_survey",
     "load_surveys",
-    "moffat_psf",
     "survey_named",
     "survey_of",
     "survey_psf",
