@@ -26,10 +26,9 @@ from webdataset import TarWriter
 from lenshunt.config import Demo
 from lenshunt.core import Manifest
 from lenshunt.images import matching_kernel, target_psf
-from lenshunt.records import SLOTS, njy_per_count
-from lenshunt.simulate import demo_files
-from lenshunt.simulate.galaxiesml import write_galaxiesml
-from lenshunt.surveys import survey_named, survey_psf
+from lenshunt.scenes.demo import demo_files
+from lenshunt.scenes.demo.galaxiesml import write_galaxiesml
+from lenshunt.schema import SLOTS, njy_per_count, survey_named, survey_psf
 
 N_SPEED, N_PEER, N_SMALL, N_SCALING = 600, 30, 2_000, 1_000
 N_LARGE = int(os.environ.get("LENSHUNT_BENCH_GALAXIES", "20000"))

@@ -15,7 +15,7 @@ from noise_shards import noise_shards
 from lenshunt.config import ModelConfig
 from lenshunt.dataset import make_loader, read_index, read_table, shard_source
 from lenshunt.models import Normalisation, build_model
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 SAMPLES, SIZE, BATCH, STEPS = 1400, 64, 32, 8
 

@@ -6,7 +6,7 @@ from harness import Row, best_of
 
 from lenshunt.config import Grid
 from lenshunt.images import convolve_batch, matching_kernel, target_psf, transform_kernels
-from lenshunt.surveys import survey_named, survey_psf
+from lenshunt.schema import survey_named, survey_psf
 
 PIXEL_SCALE = 0.168
 BANDS = "grizy"

@@ -12,7 +12,7 @@ from lenshunt.config import GalaxiesMLDataset, Grid, QualityConfig, SplitConfig
 from lenshunt.core import read_manifest
 from lenshunt.dataset import make_splits, write_shards
 from lenshunt.images import homogenise_chunk, make_kernels, prepare_chunk
-from lenshunt.raw import read_chunk
+from lenshunt.readers import read_chunk
 
 RAW = "galaxies_training.hdf5"
 GRID = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)

@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 
 from lenshunt.core.sersic import half_light_radius_of
-from lenshunt.figures.population import draw_population_figure
-from lenshunt.injection.population import draw_population
-from lenshunt.injection.selection import Band, Selection, Survey
-from lenshunt.records import filter_named, magnitude_from_njy
-from lenshunt.simulate import bologna, sdss
-from lenshunt.simulate.canvas import Canvas, Exposure
-from lenshunt.simulate.scenes import Scene
-from lenshunt.simulate.seds import band_fluxes
-from lenshunt.surveys import survey_named
+from lenshunt.reporting.figures.population import draw_population_figure
+from lenshunt.scenes.canvas import Canvas, Exposure
+from lenshunt.scenes.demo import bologna, sdss
+from lenshunt.scenes.lens_scene import Scene
+from lenshunt.scenes.population import draw_population
+from lenshunt.scenes.seds import band_fluxes
+from lenshunt.scenes.selection import Band, Selection, Survey
+from lenshunt.schema import filter_named, magnitude_from_njy, survey_named
 
 #: Seen in these bands; brightness of the sky in each (Collett 2015's code).
 SKIES = {"SDSS_I": 20.1, "SDSS_G": 21.7, "SDSS_R": 20.7}

@@ -13,7 +13,7 @@ from second_survey import write_survey
 
 from lenshunt.config import ClassCounts, Demo
 from lenshunt.core import ROOT
-from lenshunt.simulate.bologna import write_bologna_ground, write_bologna_test
+from lenshunt.scenes.demo.bologna import write_bologna_ground, write_bologna_test
 
 #: How the shipped configuration for one's own survey trains, and with which networks.
 RECIPE = ROOT / "config" / "survey.yaml"

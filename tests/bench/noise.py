@@ -26,7 +26,7 @@ from lenshunt.images.photometry import (
     aperture_weights,
     noise_autocorrelation,
 )
-from lenshunt.records import SLOTS, RecordReader, read_metadata
+from lenshunt.schema import SLOTS, RecordReader, read_metadata
 
 #: Apertures: side of a box in pixels, or a name.
 SHAPES = ("pixel", "3x3", "5x5", "2 arcsec", "arc", "21x21")

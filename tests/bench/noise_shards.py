@@ -11,8 +11,8 @@ from lenshunt.dataset import write_shards
 from lenshunt.dataset.folds import NO_FOLD
 from lenshunt.images import write_segments
 from lenshunt.images.segments import Segments
-from lenshunt.records import SLOTS, Metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema import SLOTS, Metadata
+from lenshunt.schema.metadata import table_from_records
 
 
 def _records(count: int) -> pd.DataFrame:

@@ -22,8 +22,7 @@ from stamp_photometry import print_tables
 from lenshunt.core import ROOT
 from lenshunt.core.moffat import moffat_alpha, moffat_profile, moffat_psf
 from lenshunt.images import aperture_photometry, read_cutouts
-from lenshunt.records import SLOTS
-from lenshunt.surveys import survey_named
+from lenshunt.schema import SLOTS, survey_named
 
 #: Pixels drawn per pixel and axis.
 OVERSAMPLING = 3

@@ -15,8 +15,8 @@ import pandas as pd
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import LEARNING_SPLITS, balance_table, make_splits, with_fold
 from lenshunt.dataset.matching import sky_pairs
-from lenshunt.records import Metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema import Metadata
+from lenshunt.schema.metadata import table_from_records
 
 TARGETS = dict(zip(LEARNING_SPLITS, (0.7, 0.075, 0.075, 0.15), strict=True))
 SECOND = 1 / 3600

@@ -22,8 +22,7 @@ from images_samples import GROUND, SCALE, run_chain
 from lenshunt.config import StampsDataset
 from lenshunt.images import growth_curve, read_cutouts, target_psf
 from lenshunt.images.kernels import kernel_key
-from lenshunt.records import SLOTS, RecordReader, njy_from_magnitude, njy_per_count
-from lenshunt.surveys import survey_named
+from lenshunt.schema import SLOTS, RecordReader, njy_from_magnitude, njy_per_count, survey_named
 
 #: Half of the sides of the crops, in pixels: the grid's 64, its kernels, and the least of use.
 REACH_PX = (20, 56)

@@ -15,7 +15,7 @@ from lenshunt.images import (
     read_cutouts,
     target_psf,
 )
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))

@@ -7,7 +7,7 @@ from astropy.io import fits
 
 from lenshunt.config import Grid
 from lenshunt.images import kernel_for
-from lenshunt.raw.psfs import shipped_psf
+from lenshunt.readers.psfs import shipped_psf
 
 GROUND = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)
 SPACE = Grid(psf_fwhm_arcsec=0.2, pixel_scale_arcsec=0.06, size_px=128)

@@ -16,8 +16,8 @@ from lenshunt.images import find_segments, read_segments, segment_chunk
 from lenshunt.images.segmentation import segment_noise_correlation
 from lenshunt.images.segments import Segments
 from lenshunt.images.tiff16 import CutoutFile
-from lenshunt.records import SLOTS
-from lenshunt.records.metadata import Metadata, table_from_records
+from lenshunt.schema import SLOTS
+from lenshunt.schema.metadata import Metadata, table_from_records
 
 GRID = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)
 SIDE, STEP = GRID.size_px, GRID.pixel_scale_arcsec

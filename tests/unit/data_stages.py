@@ -18,7 +18,7 @@ from lenshunt.config import CutoutsDataset, Grid, QualityConfig, SplitConfig
 from lenshunt.core import logged_to, raw_manifest
 from lenshunt.dataset import make_splits, write_shards
 from lenshunt.images import homogenise_chunk, make_kernels
-from lenshunt.raw import raw_files
+from lenshunt.readers import raw_files
 
 GRID = Grid(psf_fwhm_arcsec=1.0, moffat_beta=3.0, pixel_scale_arcsec=0.168, size_px=32)
 DATASET = CutoutsDataset(

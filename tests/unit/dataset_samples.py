@@ -8,8 +8,8 @@ import pandas as pd
 
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import make_splits
-from lenshunt.records import SLOTS, Metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema import SLOTS, Metadata
+from lenshunt.schema.metadata import table_from_records
 
 NAN = float("nan")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lenshunt.records import Metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema import Metadata
+from lenshunt.schema.metadata import table_from_records
 
 NaN = float("nan")
 

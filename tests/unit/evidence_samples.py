@@ -12,8 +12,8 @@ from training_toy import MemoryLoader, alternating, toy_images, toy_table
 
 from lenshunt import dataset
 from lenshunt.config import SegmentsConfig
-from lenshunt.evidence import measure_file
-from lenshunt.evidence.common import Trained
+from lenshunt.evaluation.diagnostics import measure_file
+from lenshunt.evaluation.diagnostics.common import Trained
 from lenshunt.models import build_model
 from lenshunt.training.checkpoint import FIELDS, save_checkpoint
 

@@ -9,10 +9,9 @@ from raw_samples import hst_header, write_records
 from lenshunt.config import CastlesDataset, CutoutsDataset, Dataset, Grid, QualityConfig
 from lenshunt.core import raw_manifest
 from lenshunt.images import homogenise_chunk, make_kernels
-from lenshunt.raw import raw_files
-from lenshunt.raw.calibration import njy_per_hst_count
-from lenshunt.records import njy_per_count
-from lenshunt.surveys import survey_named, survey_psf
+from lenshunt.readers import raw_files
+from lenshunt.readers.calibration import njy_per_hst_count
+from lenshunt.schema import njy_per_count, survey_named, survey_psf
 
 GROUND = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)
 BANDS = ("g", "r", "i")

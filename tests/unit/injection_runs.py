@@ -9,10 +9,10 @@ from pyarrow import parquet
 
 from lenshunt.config import InjectionDataset
 from lenshunt.dataset.known_lenses import nearest_known_lens
-from lenshunt.injection.host_records import read_hosts
-from lenshunt.injection.injected_chunk import inject_chunk
-from lenshunt.injection.plan import plan_injection
-from lenshunt.records import Cutout, RecordWriter
+from lenshunt.scenes.host_records import read_hosts
+from lenshunt.scenes.injected_chunk import inject_chunk
+from lenshunt.scenes.plan import plan_injection
+from lenshunt.schema import Cutout, RecordWriter
 
 RADII = {"galaxy": 10.0, "group": 15.0, "cluster": 30.0}
 PRODUCTS = ("pixels", "metadata", "rejected", "truth", "hard_negatives", "skipped")

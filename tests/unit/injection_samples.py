@@ -9,10 +9,10 @@ from raw_samples import common, read_all
 
 from lenshunt.config import CutoutsDataset, HstGalaxiesDataset
 from lenshunt.core.moffat import moffat_psf
-from lenshunt.injection.population import SURVEYS, Selection, draw_population
-from lenshunt.records import Cutout, Metadata, njy_from_magnitude
-from lenshunt.simulate.canvas import Canvas
-from lenshunt.simulate.profiles import Sersic, paint_sersic
+from lenshunt.scenes.canvas import Canvas
+from lenshunt.scenes.population import SURVEYS, Selection, draw_population
+from lenshunt.scenes.profiles import Sersic, paint_sersic
+from lenshunt.schema import Cutout, Metadata, njy_from_magnitude
 
 BANDS = ("HSC-G", "HSC-R", "HSC-I", "", "")
 FWHM = (0.8, 0.75, 0.6)

@@ -9,7 +9,7 @@ from injection_samples import BANDS, host
 
 from lenshunt.config import Grid, Online, TrainingConfig
 from lenshunt.dataset import write_exclusions
-from lenshunt.records import Metadata
+from lenshunt.schema import Metadata
 from lenshunt.training import OnlineInputs
 
 GRID = Grid(psf_fwhm_arcsec=0.8, pixel_scale_arcsec=0.168, size_px=48)

@@ -9,8 +9,8 @@ from astropy.io import fits
 from lenshunt.config import Dataset
 from lenshunt.core import raw_manifest, read_manifest
 from lenshunt.images import prepare_chunk
-from lenshunt.raw import raw_files, read_chunk, reader_of
-from lenshunt.records import Cutout, Rejected
+from lenshunt.readers import raw_files, read_chunk, reader_of
+from lenshunt.schema import Cutout, Rejected
 
 
 def read_all(

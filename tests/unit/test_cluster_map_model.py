@@ -7,8 +7,6 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from lenshunt.cluster import mass_models
-from lenshunt.cluster.map_model import load_map_model, map_model
 from lenshunt.config import Cluster
 from lenshunt.core import write_ecsv
 from lenshunt.lensing import (
@@ -22,7 +20,9 @@ from lenshunt.lensing import (
     image_plane_rms,
     predicted_images,
 )
-from lenshunt.raw.deflection_maps import read_deflection_maps
+from lenshunt.readers.deflection_maps import read_deflection_maps
+from lenshunt.search.cluster import mass_models
+from lenshunt.search.cluster.map_model import load_map_model, map_model
 
 SCALE, SIDE, Z = 0.1, 501, 2.0
 STEM = "hlsp_relics_model_model_test_lenstool_v1_"

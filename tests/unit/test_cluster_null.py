@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_1samp, uniform
 
-from lenshunt.cluster.significance import magnitude_strata, matched_subsets, p_value
+from lenshunt.search.cluster.significance import magnitude_strata, matched_subsets, p_value
 
 REALISATIONS, DRAWS = 200, 199
 

@@ -10,13 +10,13 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from regions import Regions
 
-from lenshunt.cluster import maps, read_candidates, write_cluster_products
-from lenshunt.cluster import products as products_module
 from lenshunt.config import Cluster, RelicsDataset
 from lenshunt.core import RESOURCES
-from lenshunt.figures import overlay
-from lenshunt.figures.overlay import draw_overlay
 from lenshunt.lensing import critical_curves, load_mass_model
+from lenshunt.reporting.figures import overlay
+from lenshunt.reporting.figures.overlay import draw_overlay
+from lenshunt.search.cluster import maps, read_candidates, write_cluster_products
+from lenshunt.search.cluster import products as products_module
 
 FOLDER = RESOURCES / "smacs0723"
 KINDS = {"numbers": "n.json", "table": "t.ecsv", "maps": "m.fits", "regions": "r.reg"}

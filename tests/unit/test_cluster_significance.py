@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lenshunt.cluster.significance import magnitude_strata, matched_subsets, p_value
+from lenshunt.search.cluster.significance import magnitude_strata, matched_subsets, p_value
 
 
 @pytest.fixture

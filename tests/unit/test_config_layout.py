@@ -9,7 +9,7 @@ import yaml
 from lenshunt.config import Layout, load_models, parse_config
 from lenshunt.config.layout import all_cores, cores
 from lenshunt.core import ROOT
-from lenshunt.report import Products
+from lenshunt.reporting import Products
 
 DEMO = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 HST = {"reader": "hst_galaxies", "role": "pretrain", "survey": "hst", "grids": ["space"]}

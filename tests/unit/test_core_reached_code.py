@@ -71,7 +71,7 @@ def test_a_statement_in_reach_changes_the_digest(checkout):
 
 
 def test_a_statement_out_of_reach_leaves_the_digest(checkout):
-    path = checkout / module("lenshunt.figures.style")
+    path = checkout / module("lenshunt.reporting.figures.style")
     path.write_text(f"{path.read_text()}\nNEW = 1\n")
     roc = (SCRIPTS / "evaluation_figure.py", ["roc"])
     assert moved(path, "NEW = 1", "NEW = 2", (TRAIN,), roc) == [False, True]
@@ -85,14 +85,14 @@ def test_one_model_file_is_reached_by_its_own_trainings_alone(checkout):
 
 
 def test_one_writer_of_the_demo_is_reached_by_its_own_kind_alone(checkout):
-    path = checkout / module("lenshunt.simulate.castles")
+    path = checkout / module("lenshunt.scenes.demo.castles")
     path.write_text(f"{path.read_text()}\nNEW = 1\n")
     entries = [(SCRIPTS / "demo.py", [kind]) for kind in ("castles", "relics", "sdss")]
     assert moved(path, "NEW = 1", "NEW = 2", *entries) == [True, False, False]
 
 
 def test_one_figure_is_reached_by_its_own_name_alone(checkout):
-    path = checkout / module("lenshunt.figures.roc")
+    path = checkout / module("lenshunt.reporting.figures.roc")
     path.write_text(f"{path.read_text()}\nNEW = 1\n")
     entries = [(SCRIPTS / "evaluation_figure.py", [what]) for what in ("roc", "purity")]
     assert moved(path, "NEW = 1", "NEW = 2", *entries) == [True, False]
@@ -107,12 +107,12 @@ def test_fact_tables_count_as_code(checkout):
 
 def test_a_room_that_is_imported_itself_is_reached_whole(checkout, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import lenshunt.records\n")
+    script.write_text("import lenshunt.schema\n")
     by_room, _ = reachable(script)
-    assert {"lenshunt.records.cutout", "lenshunt.records.bands"} <= by_room
-    script.write_text("from lenshunt.records import njy_per_count\n")
+    assert {"lenshunt.schema.cutout", "lenshunt.schema.bands"} <= by_room
+    script.write_text("from lenshunt.schema import njy_per_count\n")
     forget()
-    assert reachable(script)[0] == {"lenshunt.records.units"}
+    assert reachable(script)[0] == {"lenshunt.schema.units"}
 
 
 def test_imports_for_type_checkers_alone_are_not_reached(tmp_path):

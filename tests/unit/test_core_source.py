@@ -52,7 +52,8 @@ def test_arguments_read_of_an_architecture_are_those_of_its_signature():
 
 def test_planning_imports_no_torch():
     code = (
-        "import sys; from lenshunt.config import *; from lenshunt.evidence import kinds_of;"
+        "import sys; from lenshunt.config import *;"
+        "from lenshunt.evaluation.diagnostics import kinds_of;"
         "m = ModelConfig(architecture='gat_lens', backbone='a'); kinds_of(m); m.facts;"
         "print('torch' in sys.modules)"
     )

@@ -6,7 +6,12 @@ from dataset_samples import record, split_table, write_table
 
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import FACTORS, balance_table, make_splits
-from lenshunt.figures.splits import VALUES_DRAWN, _bin_start, _rarest_together, draw_split_balance
+from lenshunt.reporting.figures.splits import (
+    VALUES_DRAWN,
+    _bin_start,
+    _rarest_together,
+    draw_split_balance,
+)
 
 
 def test_fractions_of_a_factor_sum_to_one_in_every_split(tmp_path):

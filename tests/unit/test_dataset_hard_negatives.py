@@ -20,9 +20,9 @@ from lenshunt.dataset import (
     split_tables,
     write_exclusions,
 )
-from lenshunt.dataset.hard_negatives import compared
-from lenshunt.figures.hard_negatives import draw_matching
-from lenshunt.records import SLOTS
+from lenshunt.dataset.matched_negatives import compared
+from lenshunt.reporting.figures.matched_negatives import draw_matching
+from lenshunt.schema import SLOTS
 
 LENS = {"label": 1, "label_source": "obs:lens"}
 GALAXY = {"label": 0, "label_source": "obs:matched"}

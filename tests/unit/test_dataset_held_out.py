@@ -15,7 +15,7 @@ from lenshunt.dataset import (
     write_exclusions,
 )
 from lenshunt.dataset.folds import strictest
-from lenshunt.figures.splits import draw_split_balance
+from lenshunt.reporting.figures.splits import draw_split_balance
 
 SECOND = 1 / 3600
 

@@ -9,7 +9,7 @@ from astropy.table import Table
 from lenshunt.config import KnownLensRadii
 from lenshunt.dataset import find_exclusions, read_known_lenses
 from lenshunt.dataset.known_lenses import nearest_known_lens
-from lenshunt.raw.download import source_of
+from lenshunt.readers.download import source_of
 
 SECOND = 1 / 3600
 RADII = KnownLensRadii().model_dump()

@@ -10,7 +10,7 @@ import torch
 from dataset_samples import make_shards, pixels, record
 
 from lenshunt.dataset import guard_labels, make_loader, read_table, shard_source
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 MODES = ("memmap", "stream")
 ALL = ["train", "val_select", "val_calibrate", "test"]

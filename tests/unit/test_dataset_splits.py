@@ -12,7 +12,7 @@ from lenshunt.dataset import balance_table, make_splits
 from lenshunt.dataset.factors import FACTORS, factor_table
 from lenshunt.dataset.matching import same_object, sky_pairs
 from lenshunt.dataset.splits import LEARNING_SPLITS, SPLIT_COLUMNS, merge_rare_strata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema.metadata import table_from_records
 
 
 def crowded_sky(n: int) -> list:

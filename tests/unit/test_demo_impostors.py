@@ -8,9 +8,9 @@ import yaml
 
 from lenshunt.config import ConfigError, Demo, Impostors, parse_config
 from lenshunt.core import ROOT
-from lenshunt.simulate import bologna, demo_files, sdss, write_demo
-from lenshunt.simulate.deflectors import ARC_MAGNITUDE_BOUNDS, CONTRAST_MAG_MAX, draw_deflector
-from lenshunt.simulate.impostors import FRACTIONS, NON_LENSES
+from lenshunt.scenes.deflectors import ARC_MAGNITUDE_BOUNDS, CONTRAST_MAG_MAX, draw_deflector
+from lenshunt.scenes.demo import bologna, demo_files, sdss, write_demo
+from lenshunt.scenes.look_alikes import FRACTIONS, NON_LENSES
 
 
 def values(**demo: object) -> dict:

@@ -10,7 +10,7 @@ from astropy.io import fits
 from raw_samples import common, read_all
 
 from lenshunt.config import BolognaDataset, ClassCounts, Demo
-from lenshunt.simulate import bologna, demo_files, demo_kinds, write_demo
+from lenshunt.scenes.demo import bologna, demo_files, demo_kinds, write_demo
 
 
 def write(folder: Path, kind: str = "bologna_test", seed: int = 3, **demo: object) -> Path:

@@ -7,7 +7,8 @@ from astropy.table import Table
 from evaluation_tables import prediction_table
 from test_evaluation_calibration import run_calibrate
 
-from lenshunt.evaluation import CANDIDATE_COLUMNS, fuse, rank_candidates
+from lenshunt.evaluation import fuse
+from lenshunt.search import CANDIDATE_COLUMNS, rank_candidates
 
 
 def ranked(folder, prevalence=1e-3):

@@ -12,8 +12,8 @@ from score_figures import entries
 from lenshunt.core.ranking_metrics import partial_auc
 from lenshunt.evaluation import calibrate, evaluate, fuse
 from lenshunt.evaluation.ensembles import choose
-from lenshunt.figures.flux_ratio import fnr_figure
-from lenshunt.report import scores
+from lenshunt.reporting import scores
+from lenshunt.reporting.figures.flux_ratio import fnr_figure
 from lenshunt.training.scores import validation_scores
 
 METHODS = ("mean", "bayes", "stacking")

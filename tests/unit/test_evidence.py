@@ -9,8 +9,8 @@ from evidence_samples import measured, saved, toy_loaders, toy_test, untrained
 
 from lenshunt import dataset
 from lenshunt.config import ModelConfig, SegmentsConfig
-from lenshunt.evidence import kinds_of, needs_baseline
-from lenshunt.evidence.common import (
+from lenshunt.evaluation.diagnostics import kinds_of, needs_baseline
+from lenshunt.evaluation.diagnostics.common import (
     CURVE_COLUMNS,
     Curves,
     Evidence,
@@ -19,10 +19,10 @@ from lenshunt.evidence.common import (
     mean_interval,
     share_interval,
 )
-from lenshunt.evidence.kinds import ADVERSARIAL, KINDS, Kind, kind_named
-from lenshunt.evidence.measure import checked_curves
-from lenshunt.evidence.sample import draw_sample
-from lenshunt.evidence.subset import chosen_rows
+from lenshunt.evaluation.diagnostics.kinds import ADVERSARIAL, KINDS, Kind, kind_named
+from lenshunt.evaluation.diagnostics.measure import checked_curves
+from lenshunt.evaluation.diagnostics.sample import draw_sample
+from lenshunt.evaluation.diagnostics.subset import chosen_rows
 from lenshunt.models import REGISTRY, architecture_of
 
 

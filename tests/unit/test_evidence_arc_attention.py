@@ -7,8 +7,8 @@ from evidence_samples import toy_test, untrained
 from test_models_inputs import conditioned
 from training_toy import MemoryLoader, toy_table
 
-from lenshunt.evidence import arc_attention
-from lenshunt.evidence.arc_attention import (
+from lenshunt.evaluation.diagnostics import arc_attention
+from lenshunt.evaluation.diagnostics.arc_attention import (
     HOSTS,
     PANELS,
     QUERIES,
@@ -17,9 +17,13 @@ from lenshunt.evidence.arc_attention import (
     measure_masses,
     ratio,
 )
-from lenshunt.evidence.attention_maps import attention_masses, attention_weights, transformer_of
-from lenshunt.evidence.common import Trained
-from lenshunt.evidence.painted_arcs import (
+from lenshunt.evaluation.diagnostics.attention_maps import (
+    attention_masses,
+    attention_weights,
+    transformer_of,
+)
+from lenshunt.evaluation.diagnostics.common import Trained
+from lenshunt.evaluation.diagnostics.painted_arcs import (
     ARC_SNR,
     CONTROLS,
     OFF_ARC,

@@ -10,8 +10,8 @@ from evidence_samples import WithSegments, toy_test, untrained
 from segment_samples import random_segments
 from segment_toys import draw_toys
 
-from lenshunt.evidence.areas import area
-from lenshunt.evidence.colour import (
+from lenshunt.evaluation.diagnostics.areas import area
+from lenshunt.evaluation.diagnostics.colour import (
     PANELS,
     dealt_anew,
     hard_distance,
@@ -19,8 +19,8 @@ from lenshunt.evidence.colour import (
     measure,
     offsets_from_images,
 )
-from lenshunt.evidence.common import Curves
-from lenshunt.evidence.memberships import (
+from lenshunt.evaluation.diagnostics.common import Curves
+from lenshunt.evaluation.diagnostics.memberships import (
     EQUAL_ARCSEC,
     area_at_equal,
     einstein_radii,

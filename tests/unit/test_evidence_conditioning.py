@@ -5,9 +5,9 @@ import torch
 from evidence_samples import toy_test, untrained
 from test_models_inputs import conditioned
 
-from lenshunt.evidence.areas import area_gain
-from lenshunt.evidence.common import Trained
-from lenshunt.evidence.conditioning import (
+from lenshunt.evaluation.diagnostics.areas import area_gain
+from lenshunt.evaluation.diagnostics.common import Trained
+from lenshunt.evaluation.diagnostics.conditioning import (
     FAMILIES,
     SEEINGS_ARCSEC,
     change_untrained,

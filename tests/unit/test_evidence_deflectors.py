@@ -7,17 +7,28 @@ from evidence_samples import WithSegments, toy_test, untrained
 from segment_samples import padding, random_segments
 
 from lenshunt.config import Grid, SegmentsConfig
-from lenshunt.evidence import deflectors as deflectors_module
-from lenshunt.evidence import simulated_batch
-from lenshunt.evidence.deflectors import FRESH, PANELS, UNLENSED, _classed, edge_weights, measure
-from lenshunt.evidence.observing import (
+from lenshunt.evaluation.diagnostics import deflectors as deflectors_module
+from lenshunt.evaluation.diagnostics import simulated_batch
+from lenshunt.evaluation.diagnostics.deflectors import (
+    FRESH,
+    PANELS,
+    UNLENSED,
+    _classed,
+    edge_weights,
+    measure,
+)
+from lenshunt.evaluation.diagnostics.observing import (
     Observing,
     correlation_width_px,
     observing_of,
     unit_noise,
 )
-from lenshunt.evidence.several_deflectors import draw_deflectors, draw_pairs, source_plane
-from lenshunt.evidence.simulated_batch import simulated
+from lenshunt.evaluation.diagnostics.several_deflectors import (
+    draw_deflectors,
+    draw_pairs,
+    source_plane,
+)
+from lenshunt.evaluation.diagnostics.simulated_batch import simulated
 from lenshunt.images.segments import GEOMETRY
 from lenshunt.models import CONDITIONS
 

@@ -10,9 +10,9 @@ import pytest
 from evidence_samples import measured, saved, toy_loaders, untrained
 
 from lenshunt.core import ROOT
-from lenshunt.evidence import rests_on
-from lenshunt.evidence.kinds import KINDS, kind_named
-from lenshunt.figures.evidence import draw_evidence, evidence_figure, heading
+from lenshunt.evaluation.diagnostics import rests_on
+from lenshunt.evaluation.diagnostics.kinds import KINDS, kind_named
+from lenshunt.reporting.figures.diagnostics import draw_evidence, evidence_figure, heading
 
 #: What has a unit, and which. Ratios and numbers of layers have none.
 UNITS = {

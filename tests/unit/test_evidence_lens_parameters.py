@@ -5,8 +5,8 @@ import pytest
 import torch
 from evidence_samples import toy_test, untrained
 
-from lenshunt.evidence.common import Trained
-from lenshunt.evidence.lens_parameters import CONSTANT, PANELS, equal_bins, measure
+from lenshunt.evaluation.diagnostics.common import Trained
+from lenshunt.evaluation.diagnostics.lens_parameters import CONSTANT, PANELS, equal_bins, measure
 from lenshunt.models import LensNetwork, Prediction
 
 

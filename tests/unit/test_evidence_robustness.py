@@ -5,9 +5,9 @@ import pytest
 import torch
 from evidence_samples import toy_test, untrained
 
-from lenshunt.evidence import robustness
-from lenshunt.evidence.common import Trained
-from lenshunt.evidence.robustness import EPSILONS, NOISES, balanced_accuracy, measure
+from lenshunt.evaluation.diagnostics import robustness
+from lenshunt.evaluation.diagnostics.common import Trained
+from lenshunt.evaluation.diagnostics.robustness import EPSILONS, NOISES, balanced_accuracy, measure
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from test_evidence_conditioning import batch_of, values, with_film
 from training_toy import MemoryLoader
 
 from lenshunt.core.ranking_metrics import auroc
-from lenshunt.evidence.common import Curves
-from lenshunt.evidence.conditioning import measure
-from lenshunt.evidence.seeing import (
+from lenshunt.evaluation.diagnostics.common import Curves
+from lenshunt.evaluation.diagnostics.conditioning import measure
+from lenshunt.evaluation.diagnostics.seeing import (
     BROADER,
     FACTORS,
     PSF,

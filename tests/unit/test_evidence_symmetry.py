@@ -5,7 +5,13 @@ import pytest
 import torch
 from evidence_samples import toy_test, untrained
 
-from lenshunt.evidence.symmetry import ANGLES_DEG, VIEWS, logits_of_views, measure, moved
+from lenshunt.evaluation.diagnostics.symmetry import (
+    ANGLES_DEG,
+    VIEWS,
+    logits_of_views,
+    measure,
+    moved,
+)
 from lenshunt.training.predict import dihedral_views
 
 

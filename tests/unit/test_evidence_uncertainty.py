@@ -5,10 +5,17 @@ import pytest
 import torch
 from evidence_samples import toy_test, untrained
 
-from lenshunt.evidence import common
-from lenshunt.evidence.common import Curves
-from lenshunt.evidence.off_distribution import CHANGES, SATURATION_SIGMA, SHALLOWER
-from lenshunt.evidence.uncertainty import QUANTILES, TEST, Draws, _errors, drawn, measure
+from lenshunt.evaluation.diagnostics import common
+from lenshunt.evaluation.diagnostics.common import Curves
+from lenshunt.evaluation.diagnostics.off_distribution import CHANGES, SATURATION_SIGMA, SHALLOWER
+from lenshunt.evaluation.diagnostics.uncertainty import (
+    QUANTILES,
+    TEST,
+    Draws,
+    _errors,
+    drawn,
+    measure,
+)
 from lenshunt.models.inputs import usable_pixels
 
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from evaluation_tables import metadata_table, prediction_table, written
 
-import lenshunt.figures.gallery as gallery
+import lenshunt.reporting.figures.gallery as gallery
 from lenshunt.evaluation import calibrate
-from lenshunt.figures.gallery import asinh_rgb, chosen_objects, draw_gallery
-from lenshunt.figures.provenance import count_labels, draw_label_sources
-from lenshunt.figures.roc import draw_roc
 from lenshunt.images import CutoutFile
-from lenshunt.records import COLUMNS
+from lenshunt.reporting.figures.gallery import asinh_rgb, chosen_objects, draw_gallery
+from lenshunt.reporting.figures.provenance import count_labels, draw_label_sources
+from lenshunt.reporting.figures.roc import draw_roc
+from lenshunt.schema import COLUMNS
 
 
 def calibrated(table: pd.DataFrame, folder: Path) -> str:

@@ -5,8 +5,8 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from lenshunt.figures import field_image
-from lenshunt.figures.field_image import binned_wcs
+from lenshunt.reporting.figures import field_image
+from lenshunt.reporting.figures.field_image import binned_wcs
 
 
 @pytest.mark.parametrize("form", ["CD", "PC"])

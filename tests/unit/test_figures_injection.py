@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from injection_samples import POPULATION, host
 
-from lenshunt.figures.injection import INJECTED_PANELS, draw_injected, painted_columns
-from lenshunt.injection.inject import inject
-from lenshunt.injection.truth import read_truth, truth_row, write_truth
+from lenshunt.reporting.figures.injection import INJECTED_PANELS, draw_injected, painted_columns
+from lenshunt.scenes.inject import inject
+from lenshunt.scenes.truth import read_truth, truth_row, write_truth
 
 
 def red_host(number):

@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 from evaluation_tables import metadata_table, written
 
-from lenshunt.figures.sample_gallery import draw_sample_gallery, known_facts, random_objects
 from lenshunt.images import CutoutFile
+from lenshunt.reporting.figures.sample_gallery import (
+    draw_sample_gallery,
+    known_facts,
+    random_objects,
+)
 
 
 def chunk(folder: Path, table: pd.DataFrame, name: str) -> tuple[str, str]:

@@ -16,13 +16,13 @@ from score_figures import (
 )
 
 from lenshunt.evaluation import calibrate, evaluate
-from lenshunt.figures.flux_ratio import fnr_figure
-from lenshunt.figures.purity import PREVALENCES, purity_figure
-from lenshunt.figures.reliability import reliability_figure
-from lenshunt.figures.roc import roc_figure
-from lenshunt.figures.series import looks_by_block, models_of, wrapped_name
-from lenshunt.figures.style import paper_style
-from lenshunt.figures.training import draw_training_curves, training_figure
+from lenshunt.reporting.figures.flux_ratio import fnr_figure
+from lenshunt.reporting.figures.purity import PREVALENCES, purity_figure
+from lenshunt.reporting.figures.reliability import reliability_figure
+from lenshunt.reporting.figures.roc import roc_figure
+from lenshunt.reporting.figures.series import looks_by_block, models_of, wrapped_name
+from lenshunt.reporting.figures.style import paper_style
+from lenshunt.reporting.figures.training import draw_training_curves, training_figure
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from scipy.ndimage import shift
 
 from lenshunt.config import QualityConfig
 from lenshunt.core.moffat import moffat_psf
-from lenshunt.figures.psf import draw_psf_qa
 from lenshunt.images import (
     homogenise,
     homogenise_chunk,
@@ -22,7 +21,8 @@ from lenshunt.images import (
 )
 from lenshunt.images.psf import fwhm, psf_residual
 from lenshunt.images.rejected import write_rejected
-from lenshunt.records import Rejected, read_metadata, tables
+from lenshunt.reporting.figures.psf import draw_psf_qa
+from lenshunt.schema import Rejected, read_metadata, tables
 
 
 def _prepare(dataset, folder, chunk=0, chunks=1, name="stars"):

@@ -9,9 +9,8 @@ from scipy.signal import fftconvolve
 
 from lenshunt.images import fwhm, psf_from_stars, psf_residual
 from lenshunt.images.source_psf import PsfFinder
-from lenshunt.raw.psfs import shipped_psf
-from lenshunt.records import Metadata
-from lenshunt.surveys import survey_named, survey_psf
+from lenshunt.readers.psfs import shipped_psf
+from lenshunt.schema import Metadata, survey_named, survey_psf
 
 SIDE, MARGIN = 900, 130
 

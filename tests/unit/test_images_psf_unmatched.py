@@ -9,7 +9,7 @@ from lenshunt.config import SplitConfig
 from lenshunt.core.moffat import moffat_psf
 from lenshunt.dataset import make_splits, read_index, write_shards
 from lenshunt.images import read_cutouts
-from lenshunt.records import read_metadata
+from lenshunt.schema import read_metadata
 
 N, BROAD = 6, (1, 4)
 

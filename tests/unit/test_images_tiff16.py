@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from lenshunt.images import CutoutFile, read_cutouts
 from lenshunt.images.tiff16 import decode_image, decode_variance, encode_image, encode_variance
-from lenshunt.records import SLOTS, Metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema import SLOTS, Metadata
+from lenshunt.schema.metadata import table_from_records
 
 
 def _planes(peak_snr, n=12, seed=0):

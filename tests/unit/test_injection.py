@@ -9,7 +9,9 @@ from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from lenstronomy.Util.param_util import phi_q2_ellipticity
 
 from lenshunt.core.moffat import moffat_psf
-from lenshunt.injection.arcs import (
+from lenshunt.lensing.pixel_grid import PixelGrid
+from lenshunt.lensing.simulator import PARAMETERS, render
+from lenshunt.scenes.arcs import (
     CENTRE,
     Mass,
     count_images,
@@ -17,13 +19,11 @@ from lenshunt.injection.arcs import (
     supersampling,
     through_psf,
 )
-from lenshunt.injection.hosts import host_noise, host_shape, survey_of
-from lenshunt.injection.inject import draw_lens, inject, paint, with_arcs
-from lenshunt.injection.real_sources import real_source, real_sources
-from lenshunt.lensing.pixel_grid import PixelGrid
-from lenshunt.lensing.simulator import PARAMETERS, render
-from lenshunt.records import njy_from_magnitude
-from lenshunt.simulate.profiles import Clumpy, Sersic, clumpy_brightness
+from lenshunt.scenes.hosts import host_noise, host_shape, survey_of
+from lenshunt.scenes.inject import draw_lens, inject, paint, with_arcs
+from lenshunt.scenes.profiles import Clumpy, Sersic, clumpy_brightness
+from lenshunt.scenes.real_sources import real_source, real_sources
+from lenshunt.schema import njy_from_magnitude
 
 MASS = Mass(1.2, 0.7, 0.4, 0.03, -0.02, 0.05, -0.03)
 SOURCE = Sersic(0.12, 0.05, 0.2, 1.0, 0.7, 0.3)

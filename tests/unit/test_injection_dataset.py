@@ -14,19 +14,19 @@ from raw_samples import common, write_records
 from lenshunt.config import SplitConfig, StampsDataset
 from lenshunt.core import raw_manifest, read_manifest
 from lenshunt.dataset import excluded_rows, make_splits, read_exclusions, write_exclusions
-from lenshunt.injection import plan
-from lenshunt.injection.host_records import cutouts_of
-from lenshunt.injection.hosts import host_shape
-from lenshunt.injection.real_sources import real_sources
-from lenshunt.injection.source_store import read_sources
-from lenshunt.injection.truth import COLUMNS, read_truth
-from lenshunt.raw import raw_files
-from lenshunt.records import (
+from lenshunt.readers import raw_files
+from lenshunt.scenes import plan
+from lenshunt.scenes.host_records import cutouts_of
+from lenshunt.scenes.hosts import host_shape
+from lenshunt.scenes.real_sources import real_sources
+from lenshunt.scenes.source_store import read_sources
+from lenshunt.scenes.truth import COLUMNS, read_truth
+from lenshunt.schema import (
     Cutout,
     magnitude_from_njy,
     read_metadata,
 )
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema.metadata import table_from_records
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -201,7 +201,7 @@ def test_a_killed_job_leaves_nothing_half_written(painted, monkeypatch):
     def fails(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lenshunt.injection.injected_chunk.write_truth", fails)
+    monkeypatch.setattr("lenshunt.scenes.injected_chunk.write_truth", fails)
     with pytest.raises(KeyboardInterrupt):
         made.paint(0, "killed")
     assert not [path.name for path in made.folder.iterdir() if ".partial" in path.name]

@@ -6,8 +6,8 @@ import pytest
 from injection_runs import Injection, hosts_of, section
 from pyarrow import parquet
 
-from lenshunt.injection.truth import HARD_NEGATIVE_COLUMNS
-from lenshunt.records import read_metadata
+from lenshunt.scenes.truth import HARD_NEGATIVE_COLUMNS
+from lenshunt.schema import read_metadata
 from lenshunt.training.balance import balance_groups, sampling_weights
 
 RINGS = section(hard_negatives=1.0, hard_negative_kinds={"ring": 0.5, "tangential": 0.5})

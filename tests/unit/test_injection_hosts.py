@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from lenshunt.config import HardNegativeKinds
 from lenshunt.core.cosmology import fine_distances
-from lenshunt.injection.arcs import ray_grid
-from lenshunt.injection.companions import FRACTIONS, KINDS, _Place, inject_companions
-from lenshunt.injection.host_lenses import at_redshift
-from lenshunt.injection.hosts import UnsuitableHostError, host_shape, survey_of
-from lenshunt.injection.inject import inject, visible_lens
-from lenshunt.injection.painted_noise import matched_snr
+from lenshunt.scenes.arcs import ray_grid
+from lenshunt.scenes.host_lenses import at_redshift
+from lenshunt.scenes.host_look_alikes import FRACTIONS, KINDS, _Place, inject_companions
+from lenshunt.scenes.hosts import UnsuitableHostError, host_shape, survey_of
+from lenshunt.scenes.inject import inject, visible_lens
+from lenshunt.scenes.painted_noise import matched_snr
 
 
 def test_a_lens_has_the_redshift_of_its_host():

@@ -7,8 +7,8 @@ from injection_samples import POPULATION, blank_host, host
 from online_samples import galaxy
 
 from lenshunt.core.moffat import moffat_psf
-from lenshunt.injection.online import OnlineLenses, matched_host, population_for, suitable_hosts
-from lenshunt.records.metadata import table_from_records
+from lenshunt.scenes.online import OnlineLenses, matched_host, population_for, suitable_hosts
+from lenshunt.schema.metadata import table_from_records
 
 PSF = moffat_psf(0.8, 3.0, 0.168, 31)
 LENSES = OnlineLenses(POPULATION, PSF, snr_min=10.0)

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from lenshunt.core.cosmology import fine_distances
-from lenshunt.injection.population import (
+from lenshunt.scenes.canvas import Canvas
+from lenshunt.scenes.look_alikes import NON_LENSES, paint_scene
+from lenshunt.scenes.population import (
     SURVEYS,
     Deflectors,
     Selection,
     draw_population,
 )
-from lenshunt.injection.population_priors import (
+from lenshunt.scenes.population_priors import (
     absolute_v,
     apparent_i,
     dispersion_function,
@@ -19,10 +21,8 @@ from lenshunt.injection.population_priors import (
     early_type_light,
     log_spectrum,
 )
-from lenshunt.records import njy_from_magnitude
-from lenshunt.simulate.canvas import Canvas
-from lenshunt.simulate.impostors import NON_LENSES, paint_scene
-from lenshunt.simulate.seds import I_BAND_UM, log_flux
+from lenshunt.scenes.seds import I_BAND_UM, log_flux
+from lenshunt.schema import njy_from_magnitude
 
 
 @pytest.fixture(scope="module")

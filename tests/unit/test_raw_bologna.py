@@ -9,7 +9,7 @@ from astropy.io import fits
 from raw_samples import common, read_all, truncate
 
 from lenshunt.config import BolognaDataset
-from lenshunt.raw import raw_files, reader_of
+from lenshunt.readers import raw_files, reader_of
 
 #: Official folder and file name of each band.
 BANDS = {

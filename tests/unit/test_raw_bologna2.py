@@ -27,10 +27,9 @@ from lenshunt.core import raw_manifest
 from lenshunt.core.moffat import moffat_psf
 from lenshunt.images import homogenise_chunk, make_kernels, read_cutouts
 from lenshunt.images.psf import fwhm, psf_residual, target_psf
-from lenshunt.raw import bologna2, raw_files, reader_of
-from lenshunt.raw.bologna2 import Row, label_of, sky_sigma, split_pixels
-from lenshunt.records import RecordReader, is_trainable_source, read_metadata
-from lenshunt.surveys import survey_named
+from lenshunt.readers import bologna2, raw_files, reader_of
+from lenshunt.readers.bologna2 import Row, label_of, sky_sigma, split_pixels
+from lenshunt.schema import RecordReader, is_trainable_source, read_metadata, survey_named
 
 
 def test_a_lens_has_the_values_of_the_catalogue(tmp_path):

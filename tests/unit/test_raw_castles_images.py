@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raw_samples import noise_image, read_all, tan_header
 from test_raw_castles import ROW, dataset, table
 
-from lenshunt.raw.castles_images import kind_of_weights, sky_variance
+from lenshunt.readers.castles_images import kind_of_weights, sky_variance
 
 
 def two_chips(folder, offsets=(0.0, 70.0), name="HE0435_F814W_flt.fits", **more):

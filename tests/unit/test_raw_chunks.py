@@ -13,8 +13,8 @@ from test_raw_galaxy_zoo import write_image, write_table, zoo
 
 from lenshunt.config.datasets import SECTIONS
 from lenshunt.core import raw_manifest
-from lenshunt.raw import READERS, raw_files, reader_of
-from lenshunt.records import Cutout
+from lenshunt.readers import READERS, raw_files, reader_of
+from lenshunt.schema import Cutout
 
 
 def of_maker(reader):
@@ -71,7 +71,8 @@ def test_planning_opens_no_file_and_imports_no_reader(reader, tmp_path):
     """But for the formats whose tables name files."""
     dataset, _ = SETS[reader](tmp_path)
     code = (
-        "import sys; from lenshunt.config import dataset_from; from lenshunt.raw import raw_files;"
+        "import sys; from lenshunt.config import dataset_from;"
+        "from lenshunt.readers import raw_files;"
         f"print(len(raw_files(dataset_from({dataset.model_dump()!r}))),"
         "{'astropy', 'scipy'} & set(sys.modules))"
     )

@@ -10,7 +10,7 @@ from astropy.io import fits
 from raw_samples import common, noise_image, read_all, tan_header, truncate
 
 from lenshunt.config import CutoutsDataset
-from lenshunt.raw import raw_files
+from lenshunt.readers import raw_files
 
 SHAPE = (40, 40)
 

@@ -14,8 +14,8 @@ from lenshunt.config import RelicsDataset
 from lenshunt.core import RESOURCES
 from lenshunt.core.cosmology import distance_ratio
 from lenshunt.lensing import deflection, load_mass_model
-from lenshunt.raw import raw_files
-from lenshunt.raw.deflection_maps import (
+from lenshunt.readers import raw_files
+from lenshunt.readers.deflection_maps import (
     inverse_magnification,
     magnification,
     magnification_around,
@@ -208,7 +208,7 @@ def test_a_cluster_without_arc_list_gives_negatives_where_it_hardly_magnifies(
     settings = {"z_cluster": {"smacs": model.z_lens}, "size_px": 16, **common("hst", "negatives")}
     dataset = RelicsDataset(reader="relics", fields={"smacs": field}, **settings)
     assert set(maps) < set(raw_files(dataset))
-    with caplog.at_level("INFO", logger="lenshunt.raw.relics"):
+    with caplog.at_level("INFO", logger="lenshunt.readers.relics"):
         cutouts, rejected = read_all(dataset, tmp_path)
     assert not rejected
     assert [c.metadata.system_id for c in cutouts] == ["smacs-3", "smacs-4"]

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from faulty_server import Served, serving
 
-from lenshunt.raw import transfer as transfer_module
-from lenshunt.raw.download import Source, fetch, load_sources, source_of
-from lenshunt.raw.transfer import Patience
+from lenshunt.readers import transfer as transfer_module
+from lenshunt.readers.download import Source, fetch, load_sources, source_of
+from lenshunt.readers.transfer import Patience
 
 CONTENT = np.random.default_rng(5).bytes(300_000)
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -194,8 +194,8 @@ def test_a_disk_without_room_is_told_before_the_first_byte(served, tmp_path, mon
 #: A download in a process of its own: URL, folder, largest file in bytes (0: no limit).
 CHILD = """
 import resource, signal, sys
-from lenshunt.raw.download import Source, fetch
-from lenshunt.raw.transfer import Patience
+from lenshunt.readers.download import Source, fetch
+from lenshunt.readers.transfer import Patience
 url, folder, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

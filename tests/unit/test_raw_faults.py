@@ -14,8 +14,8 @@ from raw_samples import read_all, truncate
 from raw_sets import MAKERS, RawSet
 
 from lenshunt.core import raw_manifest
-from lenshunt.raw import raw_files, reader_of
-from lenshunt.records import Cutout, Rejected
+from lenshunt.readers import raw_files, reader_of
+from lenshunt.schema import Cutout, Rejected
 
 Fault = Callable[[Path], None]
 

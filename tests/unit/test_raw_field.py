@@ -14,8 +14,8 @@ from raw_samples import common, noise_image, read_all, tan_header, truncate
 
 from lenshunt.config import FieldDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import raw_files, reader_of, star_field
-from lenshunt.raw.field_images import values_at
+from lenshunt.readers import raw_files, reader_of, star_field
+from lenshunt.readers.field_images import values_at
 
 SHAPE = (180, 200)
 SCALE = 0.168
@@ -349,7 +349,7 @@ _MEMORY = """
 import resource, sys
 from lenshunt.config import FieldDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import raw_files, reader_of
+from lenshunt.readers import raw_files, reader_of
 folder = sys.argv[1]
 def read(image):
     dataset = FieldDataset(

@@ -3,7 +3,7 @@
 import pytest
 from astropy.io import fits
 
-from lenshunt.raw.fits_image import equatorial_wcs
+from lenshunt.readers.fits_image import equatorial_wcs
 
 
 def header(first: str = "RA---TAN", second: str = "DEC--TAN", **more: str) -> fits.Header:

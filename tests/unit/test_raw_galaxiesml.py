@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raw_samples import common, noise_image, read_all, truncate
 
 from lenshunt.config import GalaxiesMLDataset
-from lenshunt.raw import galaxiesml
+from lenshunt.readers import galaxiesml
 
 NAME = "5x64x64_{}_with_morphology.hdf5"
 

@@ -14,10 +14,10 @@ from raw_samples import common, noise_image, read_all, tan_header
 
 from lenshunt.config import ConfigError, GalaxyZooDataset, parse_config
 from lenshunt.core import raw_manifest
-from lenshunt.raw import raw_files, reader_of
-from lenshunt.raw.galaxy_zoo import PRESETS, _vote, position_of_name, read_rows
-from lenshunt.records import COLUMNS, Metadata, is_trainable_source, validate_table
-from lenshunt.records.metadata import table_from_records
+from lenshunt.readers import raw_files, reader_of
+from lenshunt.readers.galaxy_zoo import PRESETS, _vote, position_of_name, read_rows
+from lenshunt.schema import COLUMNS, Metadata, is_trainable_source, validate_table
+from lenshunt.schema.metadata import table_from_records
 
 GZ2 = PRESETS["gz2"]
 HEADER = ["dr7objid", "ra", "dec", "rastring", GZ2.featured, GZ2.spiral, GZ2.ring]

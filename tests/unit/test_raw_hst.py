@@ -11,8 +11,8 @@ from raw_sets import MAKERS
 
 from lenshunt.config import HstGalaxiesDataset, HstLensesDataset
 from lenshunt.core.moffat import moffat_psf
-from lenshunt.raw import raw_files
-from lenshunt.raw.psfs import core_offset, shipped_psf
+from lenshunt.readers import raw_files
+from lenshunt.readers.psfs import core_offset, shipped_psf
 
 SAME = {"lens_system2": "lens_system1", "lens_system5": "lens_system1"}
 

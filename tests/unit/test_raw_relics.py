@@ -10,8 +10,8 @@ from raw_samples import common, hst_header, noise_image, read_all
 
 from lenshunt.config import RelicsDataset
 from lenshunt.core import raw_manifest
-from lenshunt.raw import raw_files, reader_of, star_field
-from lenshunt.raw.field_objects import photometry
+from lenshunt.readers import raw_files, reader_of, star_field
+from lenshunt.readers.field_objects import photometry
 
 SHAPE = (200, 220)
 SCALE = 0.06
@@ -194,7 +194,7 @@ def test_a_cutout_with_an_arc_in_its_corner_is_no_negative(tmp_path):
 
 
 def test_the_log_counts_what_each_rule_left_out(tmp_path, caplog):
-    with caplog.at_level("INFO", logger="lenshunt.raw.relics"):
+    with caplog.at_level("INFO", logger="lenshunt.readers.relics"):
         read_all(dataset(tmp_path), tmp_path)
     # 7 too faint, 4 behind, 3 a star, 2 on the arc, 6 off the image
     assert caplog.messages == [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lenshunt.raw.relics_catalogue import ALIASES, REQUIRED, read_catalogue
+from lenshunt.readers.relics_catalogue import ALIASES, REQUIRED, read_catalogue
 
 #: Optional columns by the name that our table gives them.
 OPTIONAL = {

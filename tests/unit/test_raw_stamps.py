@@ -6,7 +6,7 @@ from raw_samples import common, read_all, truncate
 
 from lenshunt.config import StampsDataset
 from lenshunt.core.moffat import moffat_psf
-from lenshunt.raw.crop import crop
+from lenshunt.readers.crop import crop
 
 
 def stamps(pattern, **more):

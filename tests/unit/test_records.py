@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from pyarrow import parquet
 
-from lenshunt.records import (
+from lenshunt.schema import (
     COLUMNS,
     SLOTS,
     Cutout,
@@ -24,7 +24,7 @@ from lenshunt.records import (
     tables,
     validate_table,
 )
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema.metadata import table_from_records
 
 
 def make_metadata(**changes) -> Metadata:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenshunt.records import (
+from lenshunt.schema import (
     REFERENCE_BANDS,
     SLOTS,
     best_redshift,

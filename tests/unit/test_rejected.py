@@ -4,8 +4,8 @@ import pytest
 from astropy.table import Table
 
 from lenshunt.images.rejected import merge_rejected, write_rejected
-from lenshunt.records import WHOLE_FILE, Rejected
-from lenshunt.report.summary import rejected_text
+from lenshunt.reporting.summary import rejected_text
+from lenshunt.schema import WHOLE_FILE, Rejected
 
 
 def table_of(folder, items, n_objects) -> str:

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from lenshunt.report import scores, tables
-from lenshunt.report.summary import Products, markdown_table, summary_text
+from lenshunt.reporting import scores, tables
+from lenshunt.reporting.summary import Products, markdown_table, summary_text
 
 
 def test_a_markdown_table_escapes_its_own_separator():

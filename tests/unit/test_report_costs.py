@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from snakemake.benchmark import BenchmarkRecord, write_benchmark_records
 
-from lenshunt.report.costs import COLUMNS, run_cost, write_costs
+from lenshunt.reporting.costs import COLUMNS, run_cost, write_costs
 
 
 def benchmark(folder: Path, name: str, seconds: float, pss_mb: float | None) -> str:

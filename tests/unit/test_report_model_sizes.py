@@ -7,7 +7,7 @@ from test_models_inputs import conditioned
 from test_models_registry import small
 
 from lenshunt.models import build_model
-from lenshunt.report.model_sizes import write_model_sizes
+from lenshunt.reporting.model_sizes import write_model_sizes
 from lenshunt.training.checkpoint import save_checkpoint
 
 

@@ -9,7 +9,7 @@ from training_toy import toy_table
 
 from lenshunt.core import write_json
 from lenshunt.evaluation import calibrate, evaluate
-from lenshunt.report import scores, tables
+from lenshunt.reporting import scores, tables
 from lenshunt.training.regression import TARGETS, regression_report, target_table
 
 

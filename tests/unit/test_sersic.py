@@ -10,7 +10,7 @@ from scipy.special import gammaincinv
 
 from lenshunt.core.sersic import half_light_radius_of, semi_major_of, sersic_b, sersic_flux
 from lenshunt.lensing.sersic import sersic
-from lenshunt.simulate.profiles import TRUNCATION, Sersic, sersic_brightness
+from lenshunt.scenes.profiles import TRUNCATION, Sersic, sersic_brightness
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ from lenshunt.config import (
     RelicsDataset,
 )
 from lenshunt.lensing import follow_images, mean_source
-from lenshunt.simulate import WRITERS, demo_files, write_demo
-from lenshunt.simulate.bologna import FILTERS, simulate_object
-from lenshunt.simulate.castles import _quasar_images
-from lenshunt.simulate.deflectors import draw_deflector, lens_model
-from lenshunt.simulate.relics import cluster_redshift
-from lenshunt.simulate.smacs0723 import mass_model
-from lenshunt.simulate.smacs0723 import simulate_field as simulate_smacs0723
+from lenshunt.scenes.deflectors import draw_deflector, lens_model
+from lenshunt.scenes.demo import WRITERS, demo_files, write_demo
+from lenshunt.scenes.demo.bologna import FILTERS, simulate_object
+from lenshunt.scenes.demo.castles import _quasar_images
+from lenshunt.scenes.demo.relics import cluster_redshift
+from lenshunt.scenes.demo.smacs0723 import mass_model
+from lenshunt.scenes.demo.smacs0723 import simulate_field as simulate_smacs0723
 
 
 def small(folder: Path) -> Demo:
@@ -256,6 +256,6 @@ def test_promised_files_are_below_the_folder_and_unique():
 
 
 def test_listing_files_needs_no_astronomy_library():
-    code = "import sys, lenshunt.simulate; print({'astropy', 'lenstronomy'} & set(sys.modules))"
+    code = "import sys, lenshunt.scenes.demo; print({'astropy', 'lenstronomy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

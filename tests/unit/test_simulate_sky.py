@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from lenshunt.records import filter_named, magnitude_from_njy
-from lenshunt.simulate.canvas import Canvas, Exposure
-from lenshunt.simulate.deflectors import Deflector, draw_deflector, trace_arcs
-from lenshunt.simulate.impostors import NON_LENSES, paint_non_lens
-from lenshunt.simulate.profiles import Clumpy, Sersic, draw_clumpy, paint_clumpy, paint_sersic
-from lenshunt.simulate.scenes import paint_lens
-from lenshunt.simulate.seds import ELLIPTICAL, SCD, STARBURST, band_fluxes
+from lenshunt.scenes.canvas import Canvas, Exposure
+from lenshunt.scenes.deflectors import Deflector, draw_deflector, trace_arcs
+from lenshunt.scenes.lens_scene import paint_lens
+from lenshunt.scenes.look_alikes import NON_LENSES, paint_non_lens
+from lenshunt.scenes.profiles import Clumpy, Sersic, draw_clumpy, paint_clumpy, paint_sersic
+from lenshunt.scenes.seds import ELLIPTICAL, SCD, STARBURST, band_fluxes
+from lenshunt.schema import filter_named, magnitude_from_njy
 
 FILTERS = ("SDSS_G", "SDSS_I")
 ONE = np.array([100.0, 300.0])

@@ -2,9 +2,16 @@
 
 import pytest
 
-from lenshunt.records import SLOTS, filter_named, load_filters, slot_index
-from lenshunt.surveys import load_surveys, survey_named, survey_psf
-from lenshunt.surveys.facts import _survey
+from lenshunt.schema import (
+    SLOTS,
+    filter_named,
+    load_filters,
+    load_surveys,
+    slot_index,
+    survey_named,
+    survey_psf,
+)
+from lenshunt.schema.surveys import _survey
 
 SLOT_FILTERS = {
     "g": "u g SDSS_U SDSS_G HSC-G DES_G KIDS_G F390W F435W F475W F475X",

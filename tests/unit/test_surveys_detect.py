@@ -8,9 +8,15 @@ from raw_samples import common, hst_header, noise_image, read_all, tan_header
 from lenshunt.config import CutoutsDataset, Demo, GalaxiesMLDataset, Grid
 from lenshunt.config.datasets import check_datasets
 from lenshunt.config.grids import check_grids
-from lenshunt.raw.calibration import njy_per_pixel_unit
-from lenshunt.records import load_filters, magnitude_from_njy
-from lenshunt.surveys import detect_survey, load_surveys, survey_of, surveys_matching
+from lenshunt.readers.calibration import njy_per_pixel_unit
+from lenshunt.schema import (
+    detect_survey,
+    load_filters,
+    load_surveys,
+    magnitude_from_njy,
+    survey_of,
+    surveys_matching,
+)
 
 #: Header cards as the products of each survey have them.
 HEADERS = {

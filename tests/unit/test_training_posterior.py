@@ -9,7 +9,7 @@ from training_toy import ToySurvey, alternating
 
 from lenshunt import dataset
 from lenshunt.config import TrainingConfig
-from lenshunt.evidence.common import load_trained
+from lenshunt.evaluation.diagnostics.common import load_trained
 from lenshunt.training import load_checkpoint, train
 
 

@@ -20,7 +20,7 @@ from lenshunt.config import TrainingConfig
 from lenshunt.models import build_model
 from lenshunt.models import pinn_lens as pinn_room
 from lenshunt.models.resnet import ResNet
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 from lenshunt.training import predict
 from lenshunt.training.predict import check_bands, in_bf16, mean_scores, on_device_for_prediction
 

@@ -13,7 +13,7 @@ from training_toy import ToySurvey, alternating, toy_table
 
 from lenshunt import dataset
 from lenshunt.config import TrainingConfig
-from lenshunt.records import COLUMNS
+from lenshunt.schema import COLUMNS
 from lenshunt.training import load_checkpoint, predict, train
 
 QUICK = {"batch_size": 16, "precision": "32", "learning_rate": 3e-3, "ema_decay": 0.9}

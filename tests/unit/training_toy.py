@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lenshunt.records import Metadata
-from lenshunt.records.metadata import table_from_records
+from lenshunt.schema import Metadata
+from lenshunt.schema.metadata import table_from_records
 
 SIZE = 32
 

@@ -101,7 +101,7 @@ def changed_code(tiny_run):
         path.write_text(text)
 
 
-@pytest.mark.parametrize("name", ["simulate/castles.py", "training/train.py", "core/logs.py"])
+@pytest.mark.parametrize("name", ["scenes/demo/castles.py", "training/train.py", "core/logs.py"])
 def test_a_comment_runs_nothing(changed_code, name):
     assert changed_code(name, new="\n# a comment\n") == {}
 
@@ -121,7 +121,7 @@ def test_a_fresh_copy_of_the_code_runs_nothing(tiny_run):
 
 
 def test_a_change_in_the_demo_s_castles_runs_what_is_downstream_of_castles(changed_code):
-    assert changed_code("simulate/castles.py") == {"demo_castles": 1, **DOWNSTREAM_OF_CASTLES}
+    assert changed_code("scenes/demo/castles.py") == {"demo_castles": 1, **DOWNSTREAM_OF_CASTLES}
 
 
 def test_a_change_in_a_network_that_nobody_trains_runs_nothing(changed_code):
@@ -136,11 +136,11 @@ def test_a_change_in_a_network_trains_it_again_and_reads_nothing(changed_code):
 
 
 def test_a_change_in_roc_draws_roc_alone(changed_code):
-    assert changed_code("figures/roc.py") == {"evaluation_figure": 2}
+    assert changed_code("reporting/figures/roc.py") == {"evaluation_figure": 2}
 
 
 def test_a_change_in_the_style_of_figures_draws_again_and_trains_nothing(changed_code):
-    jobs = changed_code("figures/style.py")
+    jobs = changed_code("reporting/figures/style.py")
     assert {"psf_figure", "evaluation_figure", "training_curves", "overlay"} <= set(jobs)
     assert not {"records", "homogenise", "shards", "pretrain", "train", "predict"} & set(jobs)
 
@@ -153,13 +153,13 @@ def test_a_change_in_augmentation_trains_again_and_reads_nothing(changed_code):
 
 
 def test_a_change_in_one_reader_reads_its_data_sets_alone(changed_code):
-    jobs = changed_code("raw/castles.py")
+    jobs = changed_code("readers/castles.py")
     assert jobs["records"] == 1
     assert not {name for name in jobs if name.startswith("demo_")}
 
 
 def test_a_change_in_the_sky_of_the_demo_makes_it_again_and_all_that_is_made_from_it(changed_code):
-    jobs = changed_code("simulate/canvas.py")
+    jobs = changed_code("scenes/canvas.py")
     assert {"demo_castles", "manifest", "records", "shards", "train", "metrics"} <= set(jobs)
 
 

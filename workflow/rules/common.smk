@@ -22,8 +22,8 @@ from lenshunt.core import (
     raw_manifest,
     remove_stale_lock,
 )
-from lenshunt.evidence import kinds_of, needs_baseline, rests_on
-from lenshunt.raw import raw_files
+from lenshunt.evaluation.diagnostics import kinds_of, needs_baseline, rests_on
+from lenshunt.readers import raw_files
 
 if workflow.is_main_process and remove_stale_lock("."):
     print(

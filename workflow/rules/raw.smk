@@ -1,12 +1,12 @@
 # Raw files (the demo survey, downloads, the manifests that everything else depends on), and the
 # provenance-tagged records in nJy, metadata v2, that are read from them in parallel chunks.
-from lenshunt.raw.download import load_sources
+from lenshunt.readers.download import load_sources
 
 DOWNLOADS = {source.path: source for source in load_sources()}
 MADE_BY = {dataset.made_by for dataset in CONFIG.datasets.values()}
 
 if "demo" in MADE_BY:
-    from lenshunt.simulate import demo_files, demo_kinds
+    from lenshunt.scenes.demo import demo_files, demo_kinds
 
     DEMO_KINDS = demo_kinds(CONFIG.demo)
 else:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.gallery import draw_gallery
+from lenshunt.reporting.figures.gallery import draw_gallery
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

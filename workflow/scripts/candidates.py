@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.evaluation import rank_candidates
+from lenshunt.search import rank_candidates
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from lenshunt.cluster import write_cluster_products
 from lenshunt.config import Cluster, dataset_from
 from lenshunt.core import logged_to, optional_file
+from lenshunt.search.cluster import write_cluster_products
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.comparisons import draw_comparisons
+from lenshunt.reporting.figures.comparisons import draw_comparisons
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.report.costs import write_costs
+from lenshunt.reporting.costs import write_costs
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

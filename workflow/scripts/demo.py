@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.config import Demo
 from lenshunt.core import logged_to
-from lenshunt.simulate import write_demo
+from lenshunt.scenes.demo import write_demo
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

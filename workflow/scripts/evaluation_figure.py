@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.evaluated import Evaluated
-from lenshunt.figures.evaluation import draw_evaluation
+from lenshunt.reporting.figures.evaluated import Evaluated
+from lenshunt.reporting.figures.evaluation import draw_evaluation
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

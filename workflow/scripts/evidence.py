@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.config import SegmentsConfig
 from lenshunt.core import logged_to
-from lenshunt.evidence import measure_file
+from lenshunt.evaluation.diagnostics import measure_file
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

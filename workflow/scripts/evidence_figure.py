@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.evidence import draw_evidence
+from lenshunt.reporting.figures.diagnostics import draw_evidence
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.raw.download import fetch, source_of
+from lenshunt.readers.download import fetch, source_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

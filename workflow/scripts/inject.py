@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.config import dataset_from
 from lenshunt.core import logged_to
-from lenshunt.injection.injected_chunk import inject_chunk
+from lenshunt.scenes.injected_chunk import inject_chunk
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.injection import draw_injected
+from lenshunt.reporting.figures.injection import draw_injected
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

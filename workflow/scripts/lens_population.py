@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from lenshunt.config import dataset_from
 from lenshunt.core import logged_to
 from lenshunt.dataset.known_lenses import nearest_known_lens
-from lenshunt.injection.host_records import read_hosts
-from lenshunt.injection.plan import plan_injection
+from lenshunt.scenes.host_records import read_hosts
+from lenshunt.scenes.plan import plan_injection
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.config import dataset_from
 from lenshunt.core import logged_to, raw_manifest
-from lenshunt.raw import raw_files
+from lenshunt.readers import raw_files
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

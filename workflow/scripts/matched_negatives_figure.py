@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.hard_negatives import draw_matching
+from lenshunt.reporting.figures.matched_negatives import draw_matching
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

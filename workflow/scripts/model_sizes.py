@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.report.model_sizes import write_model_sizes
+from lenshunt.reporting.model_sizes import write_model_sizes
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

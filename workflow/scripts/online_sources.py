@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.injection.source_choice import choose_sources
-from lenshunt.injection.source_store import write_sources
+from lenshunt.scenes.source_choice import choose_sources
+from lenshunt.scenes.source_store import write_sources
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

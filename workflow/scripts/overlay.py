@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.config import Cluster, dataset_from
 from lenshunt.core import logged_to, optional_file
-from lenshunt.figures.overlay import draw_overlay
+from lenshunt.reporting.figures.overlay import draw_overlay
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

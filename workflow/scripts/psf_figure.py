@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.psf import draw_psf_qa
+from lenshunt.reporting.figures.psf import draw_psf_qa
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lenshunt.config import dataset_from
 from lenshunt.core import logged_to, read_manifest
 from lenshunt.images import prepare_chunk
-from lenshunt.raw import read_chunk
+from lenshunt.readers import read_chunk
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.sample_gallery import draw_sample_gallery
+from lenshunt.reporting.figures.sample_gallery import draw_sample_gallery
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

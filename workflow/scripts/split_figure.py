@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lenshunt.config import SplitConfig
 from lenshunt.core import by_chunk_counts, logged_to
-from lenshunt.figures.splits import draw_split_balance
+from lenshunt.reporting.figures.splits import draw_split_balance
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.report import Products, write_summary
+from lenshunt.reporting import Products, write_summary
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

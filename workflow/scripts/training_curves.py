@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import logged_to
-from lenshunt.figures.training import draw_training_curves
+from lenshunt.reporting.figures.training import draw_training_curves
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -11,8 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from lenshunt.config.base import Strict
 from lenshunt.config.dataset_section import DatasetSection
 from lenshunt.core.patterns import existing, plain_names, resolve
-from lenshunt.records import metadata
-from lenshunt.surveys import AUTO
+from lenshunt.schema import AUTO, metadata
 
 
 class FitsCutouts(DatasetSection):

@@ -23,7 +23,7 @@ from lenshunt.config.demo import Demo
 from lenshunt.config.fields import FieldDataset, RelicsDataset
 from lenshunt.config.grids import Grid
 from lenshunt.config.injection import InjectionDataset
-from lenshunt.surveys import AUTO
+from lenshunt.schema import AUTO
 
 Dataset = Annotated[
     CutoutsDataset

@@ -14,7 +14,7 @@ from lenshunt.config.model_files import MODEL_FOLDER
 from lenshunt.config.models import ModelConfig
 from lenshunt.config.root import Config
 from lenshunt.core import ROOT, write_json, write_text
-from lenshunt.records import metadata
+from lenshunt.schema import metadata
 
 INTRODUCTION = """# Configuration
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lenshunt.config.base import Strict
 from lenshunt.config.dataset_section import DatasetSection
-from lenshunt.records import metadata
+from lenshunt.schema import metadata
 
 
 class RelicsField(Strict):

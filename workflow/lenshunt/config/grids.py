@@ -7,7 +7,7 @@ from pydantic import Field
 
 from lenshunt.config.base import Strict
 from lenshunt.config.dataset_section import DatasetSection
-from lenshunt.surveys import AUTO, survey_named
+from lenshunt.schema import AUTO, survey_named
 
 
 class Grid(Strict):

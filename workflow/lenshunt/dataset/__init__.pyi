@@ -8,13 +8,13 @@ from .exclusions import write_exclusions as write_exclusions
 from .factors import FACTORS as FACTORS
 from .folds import with_fold as with_fold
 from .guard import guard_labels as guard_labels
-from .hard_negatives import COVARIATES as COVARIATES
-from .hard_negatives import match_negatives as match_negatives
 from .known_lenses import read_known_lenses as read_known_lenses
 from .loader import Batch as Batch
 from .loader import Loader as Loader
 from .loader import ShardDataset as ShardDataset
 from .loader import make_loader as make_loader
+from .matched_negatives import COVARIATES as COVARIATES
+from .matched_negatives import match_negatives as match_negatives
 from .shard_index import ShardIndex as ShardIndex
 from .shard_index import read_index as read_index
 from .shard_index import read_table as read_table

@@ -10,7 +10,7 @@ from lenshunt.dataset.folds import FOLD_COLUMNS, RANK, strictest
 from lenshunt.dataset.known_lenses import TYPES, nearest_known_lens
 from lenshunt.dataset.matching import same_object
 from lenshunt.dataset.splits import SPLIT_COLUMNS
-from lenshunt.records import LABEL_SOURCES
+from lenshunt.schema import LABEL_SOURCES
 
 EXCLUSION_COLUMNS = (
     "dataset",

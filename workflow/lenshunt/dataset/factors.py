@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from lenshunt.records import REFERENCE_BANDS, best_redshift, reference_magnitude
+from lenshunt.schema import REFERENCE_BANDS, best_redshift, reference_magnitude
 
 REDSHIFT_EDGES = (0.2, 0.4, 0.6, 0.8)
 SEEING_EDGES_ARCSEC = (0.8, 1.2)

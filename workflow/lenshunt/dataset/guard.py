@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lenshunt.records import is_trainable_source
+from lenshunt.schema import is_trainable_source
 
 
 def guard_labels(table: pd.DataFrame) -> None:

@@ -24,7 +24,7 @@ from lenshunt.dataset.shard_source import (
     gather,
     gather_segments,
 )
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 Mode = Literal["auto", "stream", "memmap"]
 Batch = dict[str, torch.Tensor]

@@ -15,7 +15,7 @@ from lenshunt.dataset.exclusions import excluded_rows, read_exclusions
 from lenshunt.dataset.folds import with_fold
 from lenshunt.dataset.locations import beside, corrupt, read_bytes
 from lenshunt.dataset.splits import SPLITS
-from lenshunt.records import COLUMNS, SCHEMA_VERSION, refuse_repeated_samples, validate_table
+from lenshunt.schema import COLUMNS, SCHEMA_VERSION, refuse_repeated_samples, validate_table
 
 #: Columns of the sample table beside the metadata: where each sample lies.
 PLACE_COLUMNS = ("split", "shard", "image_offset", "variance_offset", "segments_offset")

@@ -26,14 +26,14 @@ from lenshunt.dataset.segment_rows import SegmentRows
 from lenshunt.dataset.shard_index import Shard, ShardIndex
 from lenshunt.dataset.splits import SPLITS
 from lenshunt.images import read_cutouts
-from lenshunt.records import (
+from lenshunt.schema import (
     Metadata,
     TableWriter,
     count_rows,
     metadata_batches,
     refuse_repeated_samples,
 )
-from lenshunt.records.metadata import records_from_table
+from lenshunt.schema.metadata import records_from_table
 
 BLOCK = tarfile.BLOCKSIZE
 

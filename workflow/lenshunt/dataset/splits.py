@@ -13,7 +13,7 @@ from lenshunt.core import write_parquet
 from lenshunt.dataset.factors import FACTOR_COLUMNS, FACTORS, factor_table
 from lenshunt.dataset.folds import FOLD_COLUMNS, NO_FOLD, fold_columns, fold_fractions
 from lenshunt.dataset.matching import same_object
-from lenshunt.records import read_metadata, refuse_repeated_samples
+from lenshunt.schema import read_metadata, refuse_repeated_samples
 
 #: Splits in the order in which a stratum is cut; a data set to be searched has only `search`.
 LEARNING_SPLITS = ("train", "val_select", "val_calibrate", "test")

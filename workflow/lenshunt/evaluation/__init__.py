@@ -1,4 +1,4 @@
-"""Bologna metrics with intervals, calibration, ensembles, prevalence and candidate lists."""
+"""Bologna metrics with intervals, calibration, ensembles, and prevalence."""
 
 from lenshunt.evaluation.bologna import (
     FNR_METRICS,
@@ -30,13 +30,11 @@ from lenshunt.evaluation.prevalence import (
     threshold_for_purity,
 )
 from lenshunt.evaluation.published import published_scores
-from lenshunt.evaluation.ranking import CANDIDATE_COLUMNS, rank_candidates
 from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate
 from lenshunt.evaluation.strata import POOLED, sets_apart, test_sets
 from lenshunt.evaluation.study import study_table
 
 __all__ = [
-    "CANDIDATE_COLUMNS",
     "COMPARISON_COLUMNS",
     "FNR_METRICS",
     "FUSED",
@@ -64,7 +62,6 @@ __all__ = [
     "prevalence_shift",
     "published_scores",
     "purity_table",
-    "rank_candidates",
     "read_parameters",
     "read_predictions",
     "roc_points",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lenshunt.records import COLUMNS, is_trainable_source, refuse_repeated_samples
+from lenshunt.schema import COLUMNS, is_trainable_source, refuse_repeated_samples
 
 #: Columns that every table of predictions has.
 PREDICTION_COLUMNS: tuple[str, ...] = (*COLUMNS, "split", "excluded", "logit", "model", "seed")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lenshunt.records import best_redshift, reference_magnitude
+from lenshunt.schema import best_redshift, reference_magnitude
 
 #: Quantities that only lenses have: lenses of the bin against all non-lenses of the set.
 LENS_BINS: dict[str, dict[str, tuple[float, float]]] = {

@@ -15,7 +15,7 @@ from lenshunt.images.psf import target_size
 from lenshunt.images.quality import assess
 from lenshunt.images.resampling import resampling
 from lenshunt.images.tiff16 import CutoutFile
-from lenshunt.records import SLOTS, CutoutBatch, RecordReader, TableWriter, metadata_batches
+from lenshunt.schema import SLOTS, CutoutBatch, RecordReader, TableWriter, metadata_batches
 
 #: Pixels of Fourier boxes that one batch may hold; bounds its memory whatever the image size.
 BATCH_PIXELS = 6_000_000

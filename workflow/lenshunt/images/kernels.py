@@ -27,7 +27,7 @@ from lenshunt.images.psf import (
     target_psf,
 )
 from lenshunt.images.resampling import Resampling, resampling
-from lenshunt.records import SLOTS, RecordReader
+from lenshunt.schema import SLOTS, RecordReader
 
 #: Columns of the QA table.
 TABLE_COLUMNS = (

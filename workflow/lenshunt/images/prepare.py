@@ -11,7 +11,7 @@ from lenshunt.images.background import fill_variance, remove_background
 from lenshunt.images.photometry import aperture_photometry
 from lenshunt.images.rejected import write_rejected
 from lenshunt.images.source_psf import PsfFinder, StarField, fwhm_of
-from lenshunt.records import (
+from lenshunt.schema import (
     SLOTS,
     Cutout,
     RecordWriter,

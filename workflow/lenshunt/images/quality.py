@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 #: Radius about the centre, in units of the side, inside which masked pixels hide a lens.
 CORE_RADIUS = 1 / 6

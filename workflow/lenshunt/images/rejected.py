@@ -6,7 +6,7 @@ from pathlib import Path
 from astropy.table import Table, vstack
 
 from lenshunt.core import write_ecsv
-from lenshunt.records import WHOLE_FILE, Rejected
+from lenshunt.schema import WHOLE_FILE, Rejected
 
 
 def write_rejected(items: list[Rejected], n_objects: int, out: Path | str) -> None:

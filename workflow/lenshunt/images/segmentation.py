@@ -14,7 +14,7 @@ from lenshunt.core.robust import lower_half_sigma
 from lenshunt.images.lens_light import WithoutLens, light_centre, stack, subtract_lens_light
 from lenshunt.images.segments import GEOMETRY, Segments, write_segments
 from lenshunt.images.tiff16 import read_cutouts
-from lenshunt.records import SLOTS, count_rows
+from lenshunt.schema import SLOTS, count_rows
 
 #: Pixels of a segment stand this many sigma above the sky of the smoothed image.
 THRESHOLD_SIGMA = 2.5

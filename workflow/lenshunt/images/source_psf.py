@@ -7,8 +7,7 @@ import numpy as np
 
 from lenshunt.images.psf import centred_stamp, fwhm
 from lenshunt.images.stars import psf_from_stars
-from lenshunt.records import SLOTS, Cutout, Metadata
-from lenshunt.surveys import survey_named, survey_psf
+from lenshunt.schema import SLOTS, Cutout, Metadata, survey_named, survey_psf
 
 #: (raw_file, filter) -> image [y, x] of the whole field, NaN where unusable, and its pixel scale in
 #: arcsec; None where there is no field in which stars may be found.

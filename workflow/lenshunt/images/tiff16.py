@@ -22,7 +22,7 @@ import pandas as pd
 import tifffile
 
 from lenshunt.core import whole_file
-from lenshunt.records import SLOTS, metadata_batches, read_metadata
+from lenshunt.schema import SLOTS, metadata_batches, read_metadata
 
 #: Quantisation step of the image in units of each pixel's sigma; at most 0.05 is allowed.
 STEP_SIGMA = 0.038

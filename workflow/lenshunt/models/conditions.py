@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lenshunt.models.interface import Normalisation
-from lenshunt.records import SLOTS, best_redshift, filter_named
+from lenshunt.schema import SLOTS, best_redshift, filter_named
 
 #: Where on the sky, as far as it changes what an image looks like: stars and dust near the Galactic
 #: plane, zodiacal light near the ecliptic. Two numbers that a circle of places share cannot name

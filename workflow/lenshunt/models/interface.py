@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import nn
 
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 
 class Batch(TypedDict):

@@ -9,7 +9,7 @@ from torch import nn
 from lenshunt.lensing import reddening_curve
 from lenshunt.models.conditions import CONDITIONS
 from lenshunt.models.interface import Batch, Normalisation
-from lenshunt.records import filter_named
+from lenshunt.schema import filter_named
 
 #: Redshift that stands for an unknown one, see `reddening_curve`.
 Z_WHERE_UNKNOWN = 0.5

@@ -11,7 +11,7 @@ from lenshunt.config import Contrastive, TrainingConfig
 from lenshunt.lensing.reddening import R_V, reddening_curve
 from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.models.heads import feature_width
-from lenshunt.records import filter_named
+from lenshunt.schema import filter_named
 from lenshunt.training.augment import augment, with_white_noise
 from lenshunt.training.module import Fitting
 

@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 
 from lenshunt.config import TrainingConfig
 from lenshunt.dataset import Batch, Loader, ShardDataset, in_runs
-from lenshunt.injection.online import OnlineLenses, suitable_hosts
 from lenshunt.models import CONDITIONS, condition_table
-from lenshunt.records import Cutout
+from lenshunt.scenes.online import OnlineLenses, suitable_hosts
+from lenshunt.schema import Cutout
 from lenshunt.training.online import OnlineData, cutouts, online_table
 from lenshunt.training.truth import TRUTHS, true_values
 

@@ -3,7 +3,7 @@
 import torch
 
 from lenshunt.images.segments import GEOMETRY
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 #: Columns of x, y and area in the packed segments of the shards: after fluxes and variances.
 _X, _Y, _AREA = (2 * len(SLOTS) + GEOMETRY.index(name) for name in ("x", "y", "area"))

@@ -13,17 +13,17 @@ from lenshunt.config import Grid, Online, TrainingConfig
 from lenshunt.core import file_sha256
 from lenshunt.dataset import Batch, Loader
 from lenshunt.images.psf import target_psf
-from lenshunt.injection.inject import HOST_CONFIDENCE
-from lenshunt.injection.online import (
+from lenshunt.scenes.inject import HOST_CONFIDENCE
+from lenshunt.scenes.online import (
     ONLINE,
     OnlineLenses,
     matched_host,
     population_for,
     suitable_hosts,
 )
-from lenshunt.injection.source_store import read_sources
-from lenshunt.records import Cutout
-from lenshunt.records.metadata import records_from_table
+from lenshunt.scenes.source_store import read_sources
+from lenshunt.schema import Cutout
+from lenshunt.schema.metadata import records_from_table
 from lenshunt.training.checkpoint import data_digest
 from lenshunt.training.statistics import SIGMA_IMAGES
 

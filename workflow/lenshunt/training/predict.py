@@ -14,7 +14,7 @@ from lenshunt.config import ModelConfig, TrainingConfig
 from lenshunt.core import write_parquet
 from lenshunt.dataset.loader import Mode
 from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, condition_table
-from lenshunt.records import COLUMNS, SLOTS
+from lenshunt.schema import COLUMNS, SLOTS
 from lenshunt.training.checkpoint import load_checkpoint
 from lenshunt.training.loading import EpochBatches, Loader, device_at_hand, on_device
 from lenshunt.training.moved_segments import MIRROR, QUARTER_TURN, moved_segments

@@ -16,7 +16,7 @@ from lenshunt.core import write_json
 from lenshunt.images.segments import GEOMETRY
 from lenshunt.models import CONDITIONS, Batch, LensNetwork, Normalisation, build_model
 from lenshunt.models.registry import count_parameters
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 from lenshunt.training.augment import augment
 from lenshunt.training.classification import Classification
 from lenshunt.training.loading import batch_within, device_at_hand, on_device

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from lenshunt.core.robust import SIGMA_PER_MAD
 from lenshunt.models import CONDITIONS, Batch, Prediction
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 
 SHAPES = ("sersic_index", "half_light_radius", "axis_ratio")
 #: Names of the regressed values, in order.

@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp
 from lenshunt.config import Grid
 from lenshunt.models import CONDITIONS, Normalisation, condition_table
 from lenshunt.models.inputs import background_sigma, usable_pixels, white_sigma
-from lenshunt.records import SLOTS
+from lenshunt.schema import SLOTS
 from lenshunt.training.balance import balance_groups
 
 LOG = logging.getLogger(__name__)

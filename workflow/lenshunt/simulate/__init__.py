@@ -1,5 +1,0 @@
-"""The demo: synthetic surveys with lenses and look-alikes, in the official raw formats."""
-
-from lenshunt.simulate.demo import WRITERS, demo_files, demo_kinds, write_demo
-
-__all__ = ["WRITERS", "demo_files", "demo_kinds", "write_demo"]
