@@ -238,8 +238,8 @@ def test_ablations_are_scored_and_compared_but_neither_fused_nor_searched_with()
     assert layout.first_checkpoints("space") == [
         f"results/training/space/{model}-1.ckpt" for model in keys["models"]
     ]
-    assert layout.evidence_of(layout.evidence_curves, "space", "film_conditioned") == [
-        f"results/evidence/space/film_conditioned-{seed}.csv" for seed in (1, 2)
+    assert layout.diagnostics_of(layout.diagnostics_curves, "space", "film_conditioned") == [
+        f"results/diagnostics/space/film_conditioned-{seed}.csv" for seed in (1, 2)
     ]
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lenshunt.reporting import scores, tables
+from lenshunt.reporting import data_tables, scores
 from lenshunt.reporting.summary import Products, markdown_table, summary_text
 
 
@@ -93,7 +93,7 @@ def test_psfs_over_the_gate_are_not_among_the_matched(tmp_path):
             "matched": [True, False],
         }
     ).to_csv(tmp_path / "psf.csv", index=False)
-    row = tables.psf_table({("des", "ground"): str(tmp_path / "psf.csv")}).iloc[0]
+    row = data_tables.psf_table({("des", "ground"): str(tmp_path / "psf.csv")}).iloc[0]
     assert row["matched"] == "1 of 2"
     assert row["largest residual of matched"] == "0.10 %"
     assert row["largest residual of all"] == "5.00 %"

@@ -9,7 +9,7 @@ from training_toy import toy_table
 
 from lenshunt.core import write_json
 from lenshunt.evaluation import calibrate, evaluate
-from lenshunt.reporting import scores, tables
+from lenshunt.reporting import data_tables, scores
 from lenshunt.training.regression import TARGETS, regression_report, target_table
 
 
@@ -22,7 +22,7 @@ def test_what_a_pretraining_reports_is_shown(tmp_path):
     write_json({"backbone": "resnet18", "epoch": 3, **learned}, path)
     alone = str(tmp_path / "alone.json")
     write_json({"backbone": "vit", "epoch": 3, **learned, "contrastive": {}}, alone)
-    table = tables.pretraining_table({"galaxies/resnet18": path, "galaxies/vit": alone})
+    table = data_tables.pretraining_table({"galaxies/resnet18": path, "galaxies/vit": alone})
     row = table.iloc[0]
     shown = ["retrieval top-1", "alignment", "uniformity"]
     assert row[shown].tolist() == ["0.500", "0.250", "-2.000"]
@@ -66,7 +66,7 @@ def test_a_model_without_a_search_has_no_candidates_to_show(tmp_path):
     }
     path = tmp_path / "numbers.json"
     path.write_text(json.dumps({"models": {"a": model}}))
-    row = tables.cluster_table({"smacs0723": str(path)}).iloc[0]
+    row = data_tables.cluster_table({"smacs0723": str(path)}).iloc[0]
     assert row["image-plane RMS (arcsec)"] == "0.318"
     assert row["candidates / scanned"] == "no field scanned"
     assert row["p-value"] == row["theta_E at z=2 (arcsec)"] == "-"

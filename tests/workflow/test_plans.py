@@ -24,11 +24,13 @@ def test_a_shipped_configuration_is_planned_from_nothing(checkout, name):
 @pytest.mark.parametrize(
     ("name", "experiment"), [("config/study.yaml", "study"), ("config/seeing.yaml", "seeing")]
 )
-def test_a_shipped_study_is_planned_with_its_comparisons_and_evidence(checkout, name, experiment):
+def test_a_shipped_study_is_planned_with_its_comparisons_and_diagnostics(
+    checkout, name, experiment
+):
     values = yaml.safe_load((checkout.root / name).read_text())["experiments"][experiment]
     plan = checkout.dry_run("--configfile", name)
     assert plan.jobs["train"] == len(values["models"]) * len(values["seeds"])
-    assert {"comparisons", "study_table", "evidence", "evidence_figure"} <= set(plan.jobs)
+    assert {"comparisons", "study_table", "diagnostics", "diagnostics_figure"} <= set(plan.jobs)
 
 
 def test_the_survey_to_copy_is_planned_from_cutouts_to_candidates(checkout):

@@ -34,9 +34,9 @@ def test_a_table_that_nothing_is_compared_in_is_refused(checkout):
         checkout.dry_run("--configfile", name, "--", "results/tables/comparisons/space.csv")
 
 
-def test_evidence_is_measured_on_every_training_and_drawn_once_for_all(checkout):
+def test_diagnostics_is_measured_on_every_training_and_drawn_once_for_all(checkout):
     keys = {"baseline": "resnet18", "seeds": [1, 2], "models": ["resnet18", "film_conditioned"]}
     plan = checkout.dry_run("--configfile", planned(checkout, "d.yaml", **keys))
-    assert (plan.jobs["evidence"], plan.jobs["evidence_figure"]) == (2, 1)
+    assert (plan.jobs["diagnostics"], plan.jobs["diagnostics_figure"]) == (2, 1)
     for seed in (1, 2):
         assert f"Measuring what film_conditioned promises, seed {seed} (ground)" in plan.messages

@@ -109,8 +109,8 @@ def architecture_of_model(wildcards):
     return architectures([wildcards.model])
 
 
-def reached_by_evidence(wildcards):
-    """Networks, the baseline's among them where it plays a part, and kinds of evidence."""
+def reached_by_diagnostics(wildcards):
+    """Networks, the baseline's among them where it plays a part, and kinds of diagnostics."""
     model = MODELS[wildcards.model]
     measured = [wildcards.model]
     if needs_baseline(model):
@@ -159,9 +159,9 @@ def compared_only(experiment):
     return LAYOUT.scored(experiment)
 
 
-#: Pairs of experiment and model that have evidence: the model has kinds and is no mere ablation,
+#: Pairs of experiment and model that have diagnostics: the model has kinds and is no mere ablation,
 #: which would not be fused; the experiment has a baseline.
-EVIDENCED = [
+DIAGNOSED = [
     (name, model)
     for name, e in CONFIG.experiments.items()
     if e.baseline is not None
@@ -171,7 +171,7 @@ EVIDENCED = [
 
 
 def rival_checkpoint(wildcards):
-    """The baseline's training with the same seed; none where it plays no part in the evidence."""
+    """The baseline's training with the same seed; none where it plays no part in the diagnostics."""
     if not needs_baseline(MODELS[wildcards.model]):
         return []
     baseline = CONFIG.experiments[wildcards.experiment].baseline
@@ -181,7 +181,7 @@ def rival_checkpoint(wildcards):
 
 
 def foundations(wildcards):
-    """A line on each kind of evidence of a model: on what, and against what."""
+    """A line on each kind of diagnostics of a model: on what, and against what."""
     baseline = CONFIG.experiments[wildcards.experiment].baseline
     kinds = kinds_of(MODELS[wildcards.model])
     return [rests_on(kind, wildcards.model, baseline) for kind in kinds]

@@ -232,7 +232,7 @@ rule costs:
         "../scripts/costs.py"
 
 
-rule evidence:
+rule diagnostics:
     input:
         checkpoint=LAYOUT.checkpoint,
         baseline=rival_checkpoint,
@@ -241,12 +241,12 @@ rule evidence:
         ),
         exclusions=LAYOUT.exclusions,
     output:
-        numbers=LAYOUT.evidence,
-        curves=LAYOUT.evidence_curves,
+        numbers=LAYOUT.diagnostics,
+        curves=LAYOUT.diagnostics_curves,
     log:
-        LAYOUT.log("evidence/{experiment}/{model}-{seed}"),
+        LAYOUT.log("diagnostics/{experiment}/{model}-{seed}"),
     benchmark:
-        LAYOUT.benchmark("evidence/{experiment}/{model}-{seed}")
+        LAYOUT.benchmark("diagnostics/{experiment}/{model}-{seed}")
     conda:
         f"{ENVS}/train-gpu.yaml"
     threads: CONFIG.training.threads
@@ -258,11 +258,11 @@ rule evidence:
         fold=lambda w: CONFIG.experiments[w.experiment].fold,
         segments=CONFIG.segments.model_dump(),
         seed=SEED,
-        code=code("evidence", reached_by_evidence),
+        code=code("diagnostics", reached_by_diagnostics),
     message:
         "Measuring what {wildcards.model} promises, seed {wildcards.seed} ({wildcards.experiment})"
     script:
-        "../scripts/evidence.py"
+        "../scripts/diagnostics.py"
 
 
 TARGETS += [LAYOUT.costs.of(experiment=name) for name in CONFIG.experiments]

@@ -298,25 +298,27 @@ rule comparisons_figure:
         "../scripts/comparisons_figure.py"
 
 
-rule evidence_figure:
+rule diagnostics_figure:
     input:
-        numbers=lambda w: LAYOUT.evidence_of(LAYOUT.evidence, w.experiment, w.model),
-        curves=lambda w: LAYOUT.evidence_of(
-            LAYOUT.evidence_curves, w.experiment, w.model
+        numbers=lambda w: LAYOUT.diagnostics_of(
+            LAYOUT.diagnostics, w.experiment, w.model
+        ),
+        curves=lambda w: LAYOUT.diagnostics_of(
+            LAYOUT.diagnostics_curves, w.experiment, w.model
         ),
     output:
         figure=figure(
-            LAYOUT.evidence_figure,
-            "evidence",
-            "Evidence",
+            LAYOUT.diagnostics_figure,
+            "diagnostics",
+            "Diagnostics",
             "{experiment}",
             model="{model}",
         ),
-        pdf=LAYOUT.evidence_figure.with_suffix(".pdf"),
+        pdf=LAYOUT.diagnostics_figure.with_suffix(".pdf"),
     log:
-        LAYOUT.log("evidence_figure/{experiment}/{model}"),
+        LAYOUT.log("diagnostics_figure/{experiment}/{model}"),
     benchmark:
-        LAYOUT.benchmark("evidence_figure/{experiment}/{model}")
+        LAYOUT.benchmark("diagnostics_figure/{experiment}/{model}")
     conda:
         f"{ENVS}/report.yaml"
     threads: 1
@@ -326,11 +328,11 @@ rule evidence_figure:
     params:
         rests_on=foundations,
         seeds=lambda w: CONFIG.experiments[w.experiment].seeds,
-        code=code("evidence_figure"),
+        code=code("diagnostics_figure"),
     message:
-        "Drawing the evidence of {wildcards.model} ({wildcards.experiment})"
+        "Drawing the diagnostics of {wildcards.model} ({wildcards.experiment})"
     script:
-        "../scripts/evidence_figure.py"
+        "../scripts/diagnostics_figure.py"
 
 
 rule candidate_gallery:
@@ -418,6 +420,6 @@ TARGETS += [
     for name in CONFIG.experiments
 ]
 TARGETS += [LAYOUT.comparisons_figure.of(experiment=name) for name in LAYOUT.compared]
-TARGETS += [LAYOUT.evidence_figure.of(experiment=e, model=m) for e, m in EVIDENCED]
+TARGETS += [LAYOUT.diagnostics_figure.of(experiment=e, model=m) for e, m in DIAGNOSED]
 TARGETS += [LAYOUT.candidate_gallery.of(search=name) for name in CONFIG.search]
 TARGETS += [LAYOUT.overlay.of(cluster=name) for name in CONFIG.clusters]

@@ -10,7 +10,7 @@ import sys
 LEFT_OUT = re.compile(
     r"all|.*_figure|.*_curves|.*_gallery|overlay|label_sources|provenance|manifest|rejected"
     r"|matched_negatives|segments|online_sources|probe|comparisons|study_table|model_sizes|costs"
-    r"|evidence"
+    r"|diagnostics"
 )
 STYLE = (
     "graph [rankdir=LR, nodesep=0.15, ranksep=0.35]; "

@@ -98,8 +98,8 @@ class Layout:
         self.model_sizes = at("study/{experiment}.json")
         self.study_table = at("tables/study/{experiment}.csv")
         self.costs = at("tables/costs/{experiment}.csv")
-        self.evidence = at("evidence/{experiment}/{model}-{seed}.json")
-        self.evidence_curves = at("evidence/{experiment}/{model}-{seed}.csv")
+        self.diagnostics = at("diagnostics/{experiment}/{model}-{seed}.json")
+        self.diagnostics_curves = at("diagnostics/{experiment}/{model}-{seed}.csv")
 
         # searches and clusters
         self.search_predictions = at("search/{search}/predictions/{model}-{seed}.parquet")
@@ -124,7 +124,7 @@ class Layout:
         self.training_curves = at("figures/training/{experiment}.png")
         self.evaluation_figure = at("figures/{what}/{experiment}.png")
         self.comparisons_figure = at("figures/comparisons/{experiment}.png")
-        self.evidence_figure = at("figures/evidence/{experiment}/{model}.png")
+        self.diagnostics_figure = at("figures/diagnostics/{experiment}/{model}.png")
         self.candidate_gallery = at("figures/candidates/{search}.png")
         self.overlay = at("figures/overlay/{cluster}.png")
 
@@ -411,8 +411,8 @@ class Layout:
             for model in section.models
         ]
 
-    def evidence_of(self, product: Template, experiment: str, model: str) -> list[str]:
-        """A product of the evidence of every training of a model, by seed."""
+    def diagnostics_of(self, product: Template, experiment: str, model: str) -> list[str]:
+        """A product of the diagnostics of every training of a model, by seed."""
         seeds = self.config.experiments[experiment].seeds
         return [product.of(experiment=experiment, model=model, seed=seed) for seed in seeds]
 

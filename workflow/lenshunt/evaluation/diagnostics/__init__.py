@@ -1,10 +1,10 @@
-"""Evidence that a trained model is itself: what its architecture promises, measured on test data.
+"""Whether a trained model keeps what its architecture promises, measured on test data.
 
 One file per kind, and a line in `kinds.KINDS`; `kinds_of` says which kinds a model has,
 `measure_file` writes them. Each kind has SAMPLE, what it is measured on, BASELINE, whether the
 plain model is measured as well, PANELS, how its curves are drawn, and
 
-    measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence
+    measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic
 
 Names are imported on first use (`__init__.pyi` lists them): to know the kinds takes no torch.
 """

@@ -16,7 +16,7 @@ from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evaluation.diagnostics.attention_maps import attention_masses, transformer_of
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     device_of,
@@ -112,7 +112,7 @@ def _patch_px(network: LensNetwork) -> int:
     return int(transformer_of(network).config.patch_size)
 
 
-def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
+def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic:
     """Attention per layer, means over heads; the bias over geometry.
 
     The baseline plays no part: what has no attention over patches has none along arcs.
@@ -133,7 +133,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     numbers["bias_rms"] = _add_bias(curves, subject, float(np.median(radius)))
     numbers["einstein_radius_min"], numbers["einstein_radius_max"] = radius.min(), radius.max()
     told = {name: float(value) for name, value in numbers.items()}
-    return Evidence(curves.table(), told, {"non-lenses": len(radius)})
+    return Diagnostic(curves.table(), told, {"non-lenses": len(radius)})
 
 
 def _of_lenses(values: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from lenshunt.evaluation.diagnostics import memberships
 from lenshunt.evaluation.diagnostics.areas import add_histogram, area, with_interval
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     class_counts,
@@ -53,15 +53,15 @@ PANELS: dict[str, Panel] = {
 }  # fmt: skip
 
 
-def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
+def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic:
     """A baseline has no memberships.
 
     Raises ValueError for a subject that is no color_aware_lens.
     """
     if not isinstance(subject.network, ColorAwareLens):
         raise ValueError(
-            f"{subject.name} ({subject.config.architecture}) has no memberships; this kind of "
-            "evidence is for color_aware_lens"
+            f"{subject.name} ({subject.config.architecture}) has no memberships; this "
+            "diagnostic is for color_aware_lens"
         )
     found = _found(subject, subject.network, test, seed)
     lens, other = found["label"] == 1, found["label"] == 0
@@ -96,7 +96,9 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     numbers.update(with_interval("colour_auroc_strangers", value, interval))
     numbers.update(memberships.measure_memberships(curves, found, theta_e, seed))
     segments = int(np.isfinite(found["member"]).sum())
-    return Evidence(curves.table(), numbers, class_counts(found["label"]) | {"segments": segments})
+    return Diagnostic(
+        curves.table(), numbers, class_counts(found["label"]) | {"segments": segments}
+    )
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""What every kind of evidence takes and gives: a trained network, test samples, curves, numbers."""
+"""What every diagnostic takes and gives: a trained network, test samples, curves, numbers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from lenshunt.models import Batch, LensNetwork, Normalisation, build_model, cond
 from lenshunt.training.checkpoint import load_checkpoint
 from lenshunt.training.loading import EpochBatches, Loader, on_device
 
-#: Columns of `Evidence.curves`. low, high: 95 % interval over the samples, but where the panel's
+#: Columns of `Diagnostic.curves`. low, high: 95 % interval over the samples, but where the panel's
 #: y label names another range; n: samples behind a value.
 CURVE_COLUMNS = ("panel", "series", "x", "value", "low", "high", "n")
 
@@ -56,7 +56,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Diagnostic:
     """Curves with CURVE_COLUMNS, one row per point, and single numbers by name.
 
     counts : how many samples of which sort were measured on, for the heading
@@ -69,7 +69,7 @@ class Evidence:
 
 @dataclass
 class Curves:
-    """Collects points; `table` gives them as `Evidence.curves`."""
+    """Collects points; `table` gives them as `Diagnostic.curves`."""
 
     rows: list[dict[str, str | float | int]] = field(default_factory=list)
 
@@ -114,7 +114,7 @@ def test_batches(test: Loader, device: torch.device) -> Iterator[Batch]:
     `row` points into `test.table`; `label` is 1, 0 or, without one, -1.
     """
     columns = {"metadata": condition_table(test.table)}
-    for batch in tqdm(EpochBatches(test, columns, lambda: 0), desc="evidence", disable=None):
+    for batch in tqdm(EpochBatches(test, columns, lambda: 0), desc="diagnostics", disable=None):
         yield on_device(batch, device)
 
 

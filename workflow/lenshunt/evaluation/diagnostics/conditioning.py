@@ -16,7 +16,7 @@ from lenshunt.evaluation.diagnostics import seeing as seeings
 from lenshunt.evaluation.diagnostics.areas import area_gain, with_interval
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     auroc_interval,
@@ -123,7 +123,7 @@ def change_untrained(subject: Trained, test: Loader) -> float:
     return largest
 
 
-def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
+def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic:
     """Changes of the logit, and paired ones of the ROC area, when the metadata say other things.
 
     Numbers: ROC areas with own metadata and with none and their paired difference; what the own
@@ -168,7 +168,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         "log_seeing_spread": _of_known(log_seeing, np.std),
         "samples": float(n),
     }
-    return Evidence(curves.table(), numbers, class_counts(label))
+    return Diagnostic(curves.table(), numbers, class_counts(label))
 
 
 def _of_known(values: np.ndarray, statistic: Callable[[np.ndarray], np.floating]) -> float:

@@ -16,7 +16,7 @@ from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evaluation.diagnostics.areas import area, with_interval
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     device_of,
@@ -66,7 +66,7 @@ def measure(
     test: Sample,
     seed: int,
     pairs: int = PAIRS,
-) -> Evidence:
+) -> Diagnostic:
     """pairs : per number of deflectors; their segments are found as those of the test samples
 
     An attention weight is averaged over the heads, and compared with 1 / (edges that end in the
@@ -76,7 +76,7 @@ def measure(
     """
     if not isinstance(subject.network, GatLens):
         raise ValueError(
-            f"{subject.name} ({subject.config.architecture}) has no graph; this kind of evidence "
+            f"{subject.name} ({subject.config.architecture}) has no graph; this diagnostic "
             "is for gat_lens"
         )
     observing = observing_of(subject, test)
@@ -110,7 +110,7 @@ def measure(
         found = np.concatenate(controls[name]).mean(axis=1)
         numbers.update(with_interval(f"attention_ratio_{key}", *_preference(found, seed)))
     counts = dict.fromkeys(("simulated lenses", "simulated non-lenses"), pairs * len(NUMBERS))
-    return Evidence(curves.table(), numbers, counts)
+    return Diagnostic(curves.table(), numbers, counts)
 
 
 def _drawn(

@@ -1,4 +1,4 @@
-"""Which kinds of evidence a model has, and what each rests on; needs no torch."""
+"""Which kinds of diagnostics a model has, and what each rests on; needs no torch."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,7 @@ ADVERSARIAL = "robustness"
 
 @dataclass(frozen=True)
 class Kind:
-    """What one kind of evidence rests on, as headings and captions say it: SAMPLE and BASELINE of
+    """What one kind rests on, as headings and captions say it: SAMPLE and BASELINE of
     its module, read without importing it, and torch with it.
 
     sample : what is measured on
@@ -42,13 +42,13 @@ def kind_named(name: str) -> Kind:
 
 
 def kinds_of(model: ModelConfig) -> list[str]:
-    """Names of the kinds of evidence that a model has; none for a plain one."""
+    """Names of the kinds of diagnostics that a model has; none for a plain one."""
     trained_so = [ADVERSARIAL] if model.training.get("adversarial") else []
     return [*model.facts.diagnostics, *trained_so]
 
 
 def needs_baseline(model: ModelConfig) -> bool:
-    """Whether any evidence of a model is measured on the baseline as well."""
+    """Whether any diagnostic of a model is measured on the baseline as well."""
     return any(kind_named(kind).baseline for kind in kinds_of(model))
 
 

@@ -11,7 +11,7 @@ from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evaluation.diagnostics.areas import add_histogram, area, with_interval
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     class_counts,
@@ -47,7 +47,7 @@ PANELS: dict[str, Panel] = {
 }
 
 
-def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
+def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic:
     """Radii are means over eight views, as in the predictions; the baseline plays no part.
 
     Raises ValueError for a subject that predicts no Einstein radius, and where the truth is known
@@ -73,14 +73,14 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
     numbers.update(_numbers(own, truth, seed))
     numbers.update(_gains(curves, found["chi2_gain"], label, seed))
     counts = {"lenses of known radius": len(truth), **class_counts(label)}
-    return Evidence(curves.table(), numbers, counts)
+    return Diagnostic(curves.table(), numbers, counts)
 
 
 def _check(subject: Trained, score: str) -> None:
     if score not in subject.network.scores:
         raise ValueError(
-            f"{subject.name} ({subject.config.architecture}) predicts no {score}; this kind of "
-            "evidence is for pinn_lens"
+            f"{subject.name} ({subject.config.architecture}) predicts no {score}; this "
+            "diagnostic is for pinn_lens"
         )
 
 

@@ -1,4 +1,4 @@
-"""Measure all kinds of evidence of one trained model, and write their numbers and curves."""
+"""Measure all kinds of diagnostics of one trained model, and write their numbers and curves."""
 
 import importlib
 import math
@@ -12,7 +12,7 @@ import torch
 
 from lenshunt.config import SegmentsConfig
 from lenshunt.core import write_csv, write_json
-from lenshunt.evaluation.diagnostics.common import CURVE_COLUMNS, Evidence, Panel, load_trained
+from lenshunt.evaluation.diagnostics.common import CURVE_COLUMNS, Diagnostic, Panel, load_trained
 from lenshunt.evaluation.diagnostics.kinds import KINDS, kinds_of, rests_on
 from lenshunt.evaluation.diagnostics.sample import PER_CLASS, draw_sample
 from lenshunt.training.predict import check_grid
@@ -31,7 +31,7 @@ def measure_file(
     out_curves: Path | str,
     per_class: int | None = None,
 ) -> None:
-    """Measure every kind of evidence that the model of `checkpoint` has on test samples.
+    """Measure every kind of diagnostics that the model of `checkpoint` has on test samples.
 
     baseline : checkpoint of the plain model that it is compared with
     indexes, exclusions, fold : as of the experiment's loader; its split `test` is sampled
@@ -43,7 +43,7 @@ def measure_file(
 
     Only kinds that compare with the baseline get it (their BASELINE).
     Raises ValueError for cutouts that are not on the grid of the training, for a model that has no
-    kind of evidence, for curves of a panel that the kind does not have, and for numbers that are
+    kind of diagnostics, for curves of a panel that the kind does not have, and for numbers that are
     infinite.
     """
     subject = load_trained(checkpoint)
@@ -51,7 +51,7 @@ def measure_file(
     kinds = kinds_of(subject.config)
     if not kinds:
         raise ValueError(
-            f"{checkpoint}: architecture {subject.config.architecture} has no evidence"
+            f"{checkpoint}: architecture {subject.config.architecture} has no diagnostics"
         )
     modules = {kind: importlib.import_module(KINDS[kind]) for kind in kinds}
     asked = [getattr(module, "PER_CLASS", PER_CLASS) for module in modules.values()]
@@ -73,7 +73,7 @@ def measure_file(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             rival = plain if module.BASELINE else None
-            found: Evidence = module.measure(subject, rival, test, seed)
+            found: Diagnostic = module.measure(subject, rival, test, seed)
         tables.append(checked_curves(found.curves, module.PANELS, kind).assign(kind=kind))
         told[kind] = {
             "rests_on": rests_on(kind, subject.name, plain.name if plain else None),

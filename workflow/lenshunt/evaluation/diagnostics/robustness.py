@@ -13,7 +13,7 @@ from lenshunt.evaluation.bootstrap import bootstrap_interval
 from lenshunt.evaluation.diagnostics.areas import area_gain, with_interval
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     auroc_interval,
@@ -60,7 +60,7 @@ def balanced_accuracy(pairs: np.ndarray) -> float:
     return float((pairs[lens, 1].mean() + pairs[~lens, 1].mean()) / 2)
 
 
-def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
+def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic:
     """Scores at decision logit 0 and ROC areas, of both networks on the same samples.
 
     Each is attacked through its own weights (`attack`) and through those of the other
@@ -100,7 +100,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
                 own, plain = (one[strength] for one in scored)
                 gain, interval, _ = area_gain(lens, own, plain, seed)
                 numbers.update(with_interval(f"{panel}_{strength:g}_auroc_gain", gain, interval))
-    return Evidence(curves.table(), numbers, counts)
+    return Diagnostic(curves.table(), numbers, counts)
 
 
 def _change(panel: str, trained: Trained, other: Trained) -> Change:

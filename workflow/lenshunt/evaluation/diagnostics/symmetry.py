@@ -13,7 +13,7 @@ import torch
 
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     class_counts,
@@ -74,7 +74,7 @@ def logits_of_views(subject: Trained, test: Loader) -> dict[str, np.ndarray]:
     return {name: np.concatenate(parts, axis=-1) for name, parts in found.items()}
 
 
-def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
+def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic:
     """Changes of the logit in units of its standard deviation over the test samples.
 
     So networks of steep and of flat logits compare. Numbers: the largest change by the seven
@@ -108,4 +108,4 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
             numbers.update({key: share, f"{key}_low": low, f"{key}_high": high})
             numbers["samples"] = n
     counts = class_counts(test.table["label"].to_numpy())
-    return Evidence(curves.table(), numbers, counts)
+    return Diagnostic(curves.table(), numbers, counts)

@@ -12,7 +12,7 @@ import torch
 from lenshunt.evaluation.diagnostics.areas import add_histogram, area, with_interval
 from lenshunt.evaluation.diagnostics.common import (
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     Trained,
     class_counts,
@@ -74,15 +74,15 @@ class Draws:
         return np.asarray((1.0 / (1.0 + np.exp(-self.logits))) @ self.weights > 0.5)
 
 
-def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Evidence:
+def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int) -> Diagnostic:
     """A baseline has no epistemic part; it has an entropy. weight_resnet: of that member's draws.
 
     Raises ValueError for a subject that is no bayesian_ensemble.
     """
     if not isinstance(subject.network, BayesianEnsemble):
         raise ValueError(
-            f"{subject.name} ({subject.config.architecture}) draws no networks; this kind of "
-            "evidence is for bayesian_ensemble"
+            f"{subject.name} ({subject.config.architecture}) draws no networks; this "
+            "diagnostic is for bayesian_ensemble"
         )
     curves, numbers = Curves(), {}
     found = drawn(subject, test, seed)
@@ -107,7 +107,7 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         told.update(_errors(curves, rival[TEST], "entropy", name))
         numbers.update({f"baseline_entropy_{key}": value for key, value in told.items()})
     _add_draws(curves, found, seed)
-    return Evidence(curves.table(), numbers, class_counts(found[TEST].label))
+    return Diagnostic(curves.table(), numbers, class_counts(found[TEST].label))
 
 
 def _key(name: str) -> str:

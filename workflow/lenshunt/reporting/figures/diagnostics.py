@@ -1,4 +1,4 @@
-"""The evidence that a trained model is itself: one panel per measurement, as its kind declares."""
+"""Diagnostics of a trained model: one panel per measurement, as its kind declares."""
 
 import json
 from collections.abc import Sequence
@@ -119,7 +119,7 @@ def heading(contents: Sequence[dict[str, Any]]) -> str:
     return "\n".join(part for line in lines for part in wrap(line, HEADING_LETTERS))
 
 
-def evidence_figure(contents: Sequence[dict[str, Any]], table: pd.DataFrame) -> Figure:
+def diagnostics_figure(contents: Sequence[dict[str, Any]], table: pd.DataFrame) -> Figure:
     """One panel for each that the kinds of `contents` declare.
 
     table : columns training (place in `contents`), kind, panel, series, x, value, low, high
@@ -142,7 +142,7 @@ def evidence_figure(contents: Sequence[dict[str, Any]], table: pd.DataFrame) -> 
     return figure
 
 
-def draw_evidence(
+def draw_diagnostics(
     *, numbers: Sequence[Path | str], curves: Sequence[Path | str], out: Path | str
 ) -> None:
     """Draw all panels of all kinds of one model into OUT.pdf and OUT.png.
@@ -153,6 +153,6 @@ def draw_evidence(
     contents = [json.loads(Path(path).read_text()) for path in numbers]
     tables = [pd.read_csv(path).assign(training=place) for place, path in enumerate(curves)]
     with paper_style():
-        figure = evidence_figure(contents, pd.concat(tables, ignore_index=True))
+        figure = diagnostics_figure(contents, pd.concat(tables, ignore_index=True))
         save(figure, out)
         plt.close(figure)

@@ -1,11 +1,11 @@
-"""Which evidence a model has, its files as the workflow gets them, and its statistics."""
+"""Which diagnostics a model has, its files as the workflow gets them, and its statistics."""
 
 from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
-from evidence_samples import measured, saved, toy_loaders, toy_test, untrained
+from diagnostics_samples import measured, saved, toy_loaders, toy_test, untrained
 
 from lenshunt import dataset
 from lenshunt.config import ModelConfig, SegmentsConfig
@@ -13,7 +13,7 @@ from lenshunt.evaluation.diagnostics import kinds_of, needs_baseline
 from lenshunt.evaluation.diagnostics.common import (
     CURVE_COLUMNS,
     Curves,
-    Evidence,
+    Diagnostic,
     Panel,
     load_trained,
     mean_interval,
@@ -61,7 +61,7 @@ def test_a_baseline_is_measured_and_named_where_it_plays_a_part_and_else_not(
 
     def measure(subject, baseline, test, seed):
         asked.append(baseline)
-        return Evidence(Curves().table(), {}, {})
+        return Diagnostic(Curves().table(), {}, {})
 
     monkeypatch.setattr(import_module(KINDS[kind]), "measure", measure)
     baseline = saved(tmp_path, untrained("resnet"))
@@ -92,8 +92,8 @@ def test_files_are_whole_the_same_again_and_say_what_was_compared(toys, tmp_path
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_plain_model_has_no_evidence(toys, tmp_path):
-    with pytest.raises(ValueError, match="resnet has no evidence"):
+def test_a_plain_model_has_no_diagnostics(toys, tmp_path):
+    with pytest.raises(ValueError, match="resnet has no diagnostics"):
         measured(tmp_path, saved(tmp_path, untrained("resnet")), None)
     assert not (tmp_path / "a.json").exists()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from evidence_samples import toy_test, untrained
+from diagnostics_samples import toy_test, untrained
 from test_models_inputs import conditioned
 
 from lenshunt.evaluation.diagnostics.areas import area_gain
@@ -32,8 +32,8 @@ def with_film(**changes) -> Trained:
     return Trained(network, normalisation, "film", subject.config)
 
 
-def values(evidence, panel: str) -> np.ndarray:
-    return evidence.curves[evidence.curves["panel"] == panel]["value"].to_numpy()
+def values(diagnostics, panel: str) -> np.ndarray:
+    return diagnostics.curves[diagnostics.curves["panel"] == panel]["value"].to_numpy()
 
 
 def test_an_untrained_network_ignores_its_metadata_exactly():

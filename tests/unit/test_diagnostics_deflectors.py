@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evidence_samples import WithSegments, toy_test, untrained
+from diagnostics_samples import WithSegments, toy_test, untrained
 from segment_samples import padding, random_segments
 
 from lenshunt.config import Grid, SegmentsConfig
@@ -123,7 +123,7 @@ def test_simulated_segments_are_found_as_those_that_were_trained_on():
     assert (usual[..., column] > 0).sum() > (snr > 0).sum() > 0
 
 
-def test_the_graphs_of_the_evidence_are_made_by_the_segmentation_of_the_test_set(monkeypatch):
+def test_the_graphs_of_the_diagnostics_are_made_by_the_segmentation_of_the_test_set(monkeypatch):
     test = WithSegments(toy_test(), random_segments(24))
     test.segmentation = SegmentsConfig(method="isophotes", snr_min=9.0)
     asked = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evidence_samples import toy_test, untrained
+from diagnostics_samples import toy_test, untrained
 
 from lenshunt.evaluation.diagnostics import common
 from lenshunt.evaluation.diagnostics.common import Curves

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from evidence_samples import toy_test, untrained
-from test_evidence_conditioning import batch_of, values, with_film
+from diagnostics_samples import toy_test, untrained
+from test_diagnostics_conditioning import batch_of, values, with_film
 from training_toy import MemoryLoader
 
 from lenshunt.core.ranking_metrics import auroc

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evidence_samples import toy_test, untrained
+from diagnostics_samples import toy_test, untrained
 
 from lenshunt.evaluation.diagnostics import robustness
 from lenshunt.evaluation.diagnostics.common import Trained
@@ -26,37 +26,39 @@ def learned() -> Trained:
 
 
 @pytest.fixture(scope="module")
-def evidence(learned):
+def diagnostics(learned):
     return measure(learned, untrained("resnet"), toy_test(40, 16), 0)
 
 
-def of(evidence, panel: str, series: str) -> np.ndarray:
-    curves = evidence.curves
+def of(diagnostics, panel: str, series: str) -> np.ndarray:
+    curves = diagnostics.curves
     return curves[(curves["panel"] == panel) & (curves["series"] == series)]["value"].to_numpy()
 
 
-def test_an_attack_costs_more_the_stronger_it_is(evidence):
-    area = of(evidence, "attack_auroc", "learned")
+def test_an_attack_costs_more_the_stronger_it_is(diagnostics):
+    area = of(diagnostics, "attack_auroc", "learned")
     assert len(area) == len(EPSILONS)
     assert area[0] > 0.9
     assert (np.diff(area) <= 1e-9).all()
     assert area[-1] < area[0] - 0.2
 
 
-def test_noise_costs_less_than_an_attack_of_its_size(evidence):
-    attacked = of(evidence, "attack_auroc", "learned")[EPSILONS.index(0.2)]
-    noisy = of(evidence, "noise_auroc", "learned")[NOISES.index(0.5)]
+def test_noise_costs_less_than_an_attack_of_its_size(diagnostics):
+    attacked = of(diagnostics, "attack_auroc", "learned")[EPSILONS.index(0.2)]
+    noisy = of(diagnostics, "noise_auroc", "learned")[NOISES.index(0.5)]
     assert noisy > attacked
 
 
-def test_nothing_added_is_the_same_in_every_panel(evidence):
+def test_nothing_added_is_the_same_in_every_panel(diagnostics):
     panels = ("attack", "transfer", "noise", "undeclared")
-    assert len({of(evidence, panel, "learned")[0] for panel in panels}) == 1
+    assert len({of(diagnostics, panel, "learned")[0] for panel in panels}) == 1
 
 
-def test_an_attack_through_its_own_weights_harms_a_network_more_than_one_through_anothers(evidence):
+def test_an_attack_through_its_own_weights_harms_a_network_more_than_one_through_anothers(
+    diagnostics,
+):
     own, others = (
-        of(evidence, panel, "learned")[1:] for panel in ("attack_auroc", "transfer_auroc")
+        of(diagnostics, panel, "learned")[1:] for panel in ("attack_auroc", "transfer_auroc")
     )
     assert (own <= others).all()
     assert own[-1] < others[-1] - 0.2
@@ -73,10 +75,10 @@ def test_a_network_gains_nothing_on_itself(monkeypatch, learned):
     assert set(gains) == {0.0}
 
 
-def test_gains_are_differences_of_the_curves(evidence):
+def test_gains_are_differences_of_the_curves(diagnostics):
     for panel, name in (("noise", "gain"), ("noise_auroc", "auroc_gain")):
-        both = of(evidence, panel, "learned") - of(evidence, panel, "resnet")
-        told = [evidence.numbers[f"noise_{strength:g}_{name}"] for strength in NOISES]
+        both = of(diagnostics, panel, "learned") - of(diagnostics, panel, "resnet")
+        told = [diagnostics.numbers[f"noise_{strength:g}_{name}"] for strength in NOISES]
         np.testing.assert_allclose(told, both, atol=1e-12)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evidence_samples import toy_test, untrained
+from diagnostics_samples import toy_test, untrained
 
 from lenshunt.evaluation.diagnostics.symmetry import (
     ANGLES_DEG,
@@ -16,32 +16,32 @@ from lenshunt.training.predict import dihedral_views
 
 
 @pytest.fixture(scope="module")
-def evidence():
+def diagnostics():
     return measure(untrained("equivariant_resnet"), untrained("resnet"), toy_test(20), 0)
 
 
-def panel(evidence, name: str, series: str) -> np.ndarray:
-    curves = evidence.curves
+def panel(diagnostics, name: str, series: str) -> np.ndarray:
+    curves = diagnostics.curves
     return curves[(curves["panel"] == name) & (curves["series"] == series)]["value"].to_numpy()
 
 
-def test_quarter_turns_and_flips_change_an_equivariant_logit_by_rounding(evidence):
-    exact = panel(evidence, "exact", "equivariant_resnet")
+def test_quarter_turns_and_flips_change_an_equivariant_logit_by_rounding(diagnostics):
+    exact = panel(diagnostics, "exact", "equivariant_resnet")
     assert len(exact) == len(VIEWS) == 7
     assert exact.max() < 1e-3  # of the logit's spread, float32
-    assert evidence.numbers["subject_exact_views_max_change"] < 1e-5
-    assert panel(evidence, "exact", "resnet").min() > 100 * exact.max()
+    assert diagnostics.numbers["subject_exact_views_max_change"] < 1e-5
+    assert panel(diagnostics, "exact", "resnet").min() > 100 * exact.max()
 
 
-def test_between_quarter_turns_nothing_is_exact(evidence):
-    angles = panel(evidence, "angle", "equivariant_resnet")
+def test_between_quarter_turns_nothing_is_exact(diagnostics):
+    angles = panel(diagnostics, "angle", "equivariant_resnet")
     assert len(angles) == len(ANGLES_DEG)
-    assert angles.min() > 100 * panel(evidence, "exact", "equivariant_resnet").max()
+    assert angles.min() > 100 * panel(diagnostics, "exact", "equivariant_resnet").max()
 
 
-def test_larger_shifts_change_more(evidence):
+def test_larger_shifts_change_more(diagnostics):
     for name in ("equivariant_resnet", "resnet"):
-        shifts = panel(evidence, "shift", name)
+        shifts = panel(diagnostics, "shift", name)
         assert shifts[0] < shifts[-1]
         assert (shifts > 0).all()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from evidence_samples import WithSegments, toy_test, untrained
+from diagnostics_samples import WithSegments, toy_test, untrained
 from segment_samples import random_segments
 from segment_toys import draw_toys
 

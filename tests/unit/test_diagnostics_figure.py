@@ -1,4 +1,4 @@
-"""The figure of a model's evidence: its panels, what they rest on, and how trainings differ."""
+"""The figure of a model's diagnostics: its panels, what they rest on, and how trainings differ."""
 
 from importlib import import_module
 
@@ -7,12 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from evidence_samples import measured, saved, toy_loaders, untrained
+from diagnostics_samples import measured, saved, toy_loaders, untrained
 
 from lenshunt.core import ROOT
 from lenshunt.evaluation.diagnostics import rests_on
 from lenshunt.evaluation.diagnostics.kinds import KINDS, kind_named
-from lenshunt.reporting.figures.diagnostics import draw_evidence, evidence_figure, heading
+from lenshunt.reporting.figures.diagnostics import diagnostics_figure, draw_diagnostics, heading
 
 #: What has a unit, and which. Ratios and numbers of layers have none.
 UNITS = {
@@ -49,7 +49,7 @@ def trainings(monkeypatch, tmp_path):
 @pytest.fixture
 def drawn(trainings):
     contents, table, _ = trainings
-    figure = evidence_figure(contents, table)
+    figure = diagnostics_figure(contents, table)
     yield figure, contents[0]["kinds"]["symmetry"]["panels"]
     plt.close(figure)
 
@@ -92,7 +92,7 @@ def test_points_of_all_series_and_trainings_lie_side_by_side(drawn):
 
 def test_a_panel_without_values_says_so(trainings):
     contents, table, _ = trainings
-    figure = evidence_figure(contents, table.assign(value=np.nan))
+    figure = diagnostics_figure(contents, table.assign(value=np.nan))
     said = [text.get_text() for axes in figure.axes for text in axes.texts]
     plt.close(figure)
     assert said == ["undefined"] * 3
@@ -101,7 +101,7 @@ def test_a_panel_without_values_says_so(trainings):
 def test_the_files_are_a_pdf_and_a_png_of_all_trainings(trainings):
     folder = trainings[2]
     names = [folder / f"e-{seed}" for seed in (3, 7)]
-    draw_evidence(
+    draw_diagnostics(
         numbers=[name.with_suffix(".json") for name in names],
         curves=[name.with_suffix(".csv") for name in names],
         out=folder / "a.pdf",
@@ -133,7 +133,7 @@ def test_the_heading_says_on_what_against_what_and_which_trainings():
 @pytest.mark.parametrize("kind", ["arc_attention", "symmetry"])
 def test_the_caption_says_the_same(kind, seeds):
     line = rests_on(kind, "m", "b")
-    caption = (ROOT / "workflow" / "report" / "evidence.rst").read_text()
+    caption = (ROOT / "workflow" / "report" / "diagnostics.rst").read_text()
     snakemake = {
         "wildcards": {"model": "m", "experiment": "e"},
         "params": {"rests_on": [line], "seeds": seeds},
@@ -142,7 +142,7 @@ def test_the_caption_says_the_same(kind, seeds):
     assert f"\n- {line}\n" in text
     assert ("against" in text) is kind_named(kind).baseline
     assert ("One training" in text) is (len(seeds) == 1)
-    assert all(f"evidence/e/m-{seed}.json" in text for seed in seeds)
+    assert all(f"diagnostics/e/m-{seed}.json" in text for seed in seeds)
 
 
 def test_labels_of_what_has_a_unit_name_it():

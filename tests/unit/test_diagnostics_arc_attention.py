@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evidence_samples import toy_test, untrained
+from diagnostics_samples import toy_test, untrained
 from test_models_inputs import conditioned
 from training_toy import MemoryLoader, toy_table
 

@@ -1,4 +1,4 @@
-"""Small networks, toy test sets and checkpoints of them for the tests of the evidence."""
+"""Small networks, toy test sets and checkpoints of them for the tests of the diagnostics."""
 
 import json
 from pathlib import Path

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evidence_samples import toy_test, untrained
+from diagnostics_samples import toy_test, untrained
 
 from lenshunt.evaluation.diagnostics.common import Trained
 from lenshunt.evaluation.diagnostics.lens_parameters import CONSTANT, PANELS, equal_bins, measure
