@@ -9,7 +9,7 @@ from astropy.io import fits
 from raw_samples import common, hst_header, noise_image, read_all, truncate
 
 from lenshunt.config import CastlesDataset
-from lenshunt.readers.castles import find_system, first_number, read_systems
+from lenshunt.readers.castles_table import find_system, first_number, read_systems
 
 SHAPE = (60, 60)
 COLUMNS = (

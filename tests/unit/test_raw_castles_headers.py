@@ -15,7 +15,7 @@ from raw_samples import noise_image, read_all, tan_header
 from test_raw_castles import ROW, dataset, table
 
 from lenshunt.readers.calibration import njy_per_hst_count
-from lenshunt.readers.castles import find_system, read_systems
+from lenshunt.readers.castles_table import find_system, read_systems
 from lenshunt.schema import magnitude_from_njy, njy_from_magnitude
 
 MAGNITUDE = 25.0
