@@ -84,6 +84,17 @@ def test_one_model_file_is_reached_by_its_own_trainings_alone(checkout):
     assert moved(path, "NEW = 1", "NEW = 2", *entries, (TRAIN,)) == [True, False, False, True]
 
 
+def test_a_registry_entry_counts_only_where_it_is_reached(checkout):
+    path = checkout / module("lenshunt.models.registry")
+    vit = '"lenshunt.models.vit.ViT"'
+    one, other = (TRAIN, ["resnet"]), (TRAIN, ["vit"])
+    assert moved(path, '    "vit":', f'    "new": {vit},\n    "vit":', one, (TRAIN,)) == [
+        False,
+        True,
+    ]
+    assert moved(path, f'"vit": {vit}', '"vit": "lenshunt.models.vit"', one, other) == [False, True]
+
+
 def test_one_writer_of_the_demo_is_reached_by_its_own_kind_alone(checkout):
     path = checkout / module("lenshunt.scenes.demo.castles")
     path.write_text(f"{path.read_text()}\nNEW = 1\n")

@@ -11,7 +11,7 @@ Three things are followed by name:
   the imports of a room's `__init__.py` (and of its stub `__init__.pyi`, where the room is lazy)
   only hand names on.
 - A registry, a dict whose values are dotted names of the library, reaches all that it names, or,
-  where some of its keys are asked for, just these.
+  where some of its keys are asked for, just these; an entry that is not reached does not count.
 - A string that is the name of a file or folder in `resources/` reaches that, in modules that
   import `RESOURCES`.
 """
@@ -31,7 +31,7 @@ PACKAGE = "lenshunt"
 
 @dataclass(frozen=True)
 class Source:
-    """What one file of code says of others, and the digest of what it says itself.
+    """What one file of code says of others, and the digest of what it says beside its registries.
 
     imports : (module, name) of each `from module import name`; name is None for `import module`
     exports : (module, name) of each name that a room hands on, by the name it has there
@@ -64,6 +64,9 @@ def _digest(entry: Path | str, keys: frozenset[str]) -> str:
     modules, facts = reachable(entry, keys)
     for module in sorted(modules):
         digest.update(f"{module}:{_source(module).digest}".encode())
+    for source in (_source(entry), *map(_source, sorted(modules))):
+        for registry in source.registries:
+            digest.update(repr(sorted(_chosen(registry, keys).items())).encode())
     for name in sorted(facts):
         digest.update(f"{name}:{_bytes_digest(RESOURCES / name)}".encode())
     return digest.hexdigest()[:16]
@@ -114,8 +117,7 @@ def _neighbours(source: Source, keys: frozenset[str], where: str) -> set[str]:
     """Modules that a piece of code imports, or names in registries and other strings."""
     found = _imported(source, where)
     for registry in source.registries:
-        chosen = keys & set(registry) or set(registry)
-        found |= {home for key in chosen if (home := _named(registry[key]))}
+        found |= {home for name in _chosen(registry, keys).values() if (home := _named(name))}
     return found | {home for text in source.strings if (home := _named(text))}
 
 
@@ -127,6 +129,11 @@ def _imported(source: Source, where: str) -> set[str]:
             raise ValueError(f"{where}: {module} is no module of the library")
         found |= _whole(home) if home == module and name is None else {home}
     return found
+
+
+def _chosen(registry: dict[str, str], keys: frozenset[str]) -> dict[str, str]:
+    """The entries of a registry that a job takes: those of its keys, all where it has none."""
+    return {key: registry[key] for key in keys & set(registry) or set(registry)}
 
 
 def _whole(module: str) -> set[str]:
@@ -176,15 +183,20 @@ def _read(path: Path, package: str) -> Source:
         for alias in node.names
     }
     nodes = list(_without_words(tree))
-    registries = [
-        registry for node in nodes if isinstance(node, ast.Dict) and (registry := _registry(node))
+    dicts = [
+        (node, registry)
+        for node in nodes
+        if isinstance(node, ast.Dict) and (registry := _registry(node))
     ]
+    registries = [registry for _, registry in dicts]
     listed = {name for registry in registries for name in registry.values()}
     strings = {
         node.value
         for node in nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
+    for node, _ in dicts:
+        node.keys, node.values = [], []
     return Source(
         digest=hashlib.sha256(ast.unparse(tree).encode()).hexdigest(),
         # The imports of a room's face only hand names on, so that they are followed by name.

@@ -90,7 +90,7 @@ class LensNetwork(nn.Module, ABC):
         when numbers of segments change
     backbone_arguments : names of the arguments that decide what its backbone computes, in which
         models of one family agree; the rest is about what is done with the features
-    diagnostics : kinds of diagnostics (`diagnostics.kinds`) that show what it promises
+    diagnostics : kinds of diagnostics (`evaluation.diagnostics.kinds`) that show what it promises
     scores : names in `auxiliary` that predictions keep for every object
     terms : names of the loss terms that it has beside the cross-entropy
     invariant : whether rotations by 90 degrees and mirror images change none of its outputs

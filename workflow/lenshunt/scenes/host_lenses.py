@@ -15,7 +15,7 @@ _NEAREST = 60
 #: A host differs from the nearest lens galaxy of the population by less (magnitudes in i).
 _MAGNITUDE_MAX = 1.0
 #: A host is bluer than the lens galaxies most like it by less, in the bands farthest apart: an Sbc
-#: spiral is by 0.9 (g - i, z = 0.2) to 1.2 (z = 0.6) with the spectra of `simulate.seds`.
+#: spiral is by 0.9 (g - i, z = 0.2) to 1.2 (z = 0.6) with the spectra of `scenes.seds`.
 _BLUER_MAX = 0.7
 #: Greatest factor by which theta_E may change when a lens is moved to its host's redshift.
 _MOVE_MAX = 1.25
