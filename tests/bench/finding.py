@@ -22,8 +22,9 @@ import torch
 from finding_peers import PEERS, Peer, raw_images, scores, train
 from finding_sets import SETS, LabelledSet, run_product, write_set
 
+from lenshunt.config import FUSED
 from lenshunt.core import whole_file
-from lenshunt.evaluation import FUSED, bologna_metrics, fnr_metrics
+from lenshunt.evaluation import bologna_metrics, fnr_metrics
 from lenshunt.evaluation.bootstrap import QUANTITIES, paired_bootstrap
 from lenshunt.evaluation.intervals import percentile_interval
 from lenshunt.training.scores import LOW_FLUX_RATIO

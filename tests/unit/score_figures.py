@@ -17,7 +17,7 @@ def study_predictions(folder: Path, n: int = 240) -> dict[str, str]:
     """Paths of 35 calibrated tables by label; later models separate the classes better."""
     labels = {f"{model}-{seed}": (model, seed) for model in MODELS for seed in (1, 2)}
     paths = {}
-    for number, (label, (model, seed)) in enumerate([*labels.items(), ("fused", ("ensemble", -1))]):
+    for number, (label, (model, seed)) in enumerate([*labels.items(), ("fused", ("fused", -1))]):
         parts = [
             prediction_table(
                 n, dataset=name, lens_fraction=fraction, model=model, model_seed=seed,

@@ -239,7 +239,7 @@ def test_fusing_is_the_plain_mean_of_calibrated_logits_calibrated_again(tmp_path
     numbers = json.loads((tmp_path / "fused.json").read_text())
     again = numbers["a"] * fused["logit"] + numbers["b"]
     assert fused["logit_calibrated"].to_numpy() == pytest.approx(again.to_numpy())
-    assert set(fused["model"]) == {"ensemble"}
+    assert set(fused["model"]) == {"fused"}
 
 
 def test_one_model_alone_has_no_spread(tmp_path):

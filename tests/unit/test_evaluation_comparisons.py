@@ -84,7 +84,7 @@ def test_models_without_a_common_seed_or_without_scores_are_errors():
 
 
 def test_a_fusion_is_set_against_every_seed(tmp_path):
-    fused = model("ensemble", 1, separation=2.5).assign(seed=-1)
+    fused = model("fused", 1, separation=2.5).assign(seed=-1)
     tables = [model("a", 1), model("a", 2, score_seed=5), fused]
     table = compared(tmp_path, tables, {"x": ("fused", "a")})
     assert (table["seeds"] == 2).all()

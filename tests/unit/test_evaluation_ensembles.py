@@ -237,7 +237,7 @@ def test_the_metrics_table_has_a_row_of_every_method_and_the_chosen_one(fused):
     pd.testing.assert_frame_equal(
         chosen[columns].reset_index(drop=True), same[columns].reset_index(drop=True)
     )
-    assert set(same["model"]) == {"ensemble"}
+    assert set(same["model"]) == {"fused"}
     assert entries(fnr_figure(str(folder / "m.csv"))) == ["m0", "fused"]
 
 

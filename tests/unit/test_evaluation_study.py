@@ -26,7 +26,7 @@ def tables(n: int = 600, **more) -> dict[str, pd.DataFrame]:
                 n, split="test", model=name, model_seed=seed,
                 separation=separation, score_seed=seed + 10 * len(found), **more,
             )  # fmt: skip
-    fused = prediction_table(n, split="test", model="ensemble", model_seed=-1, **more)
+    fused = prediction_table(n, split="test", model="fused", model_seed=-1, **more)
     return found | {"fused": fused}
 
 

@@ -2,7 +2,7 @@
 
 from lenshunt.config.base import ConfigError
 from lenshunt.config.clusters import Cluster, MassModel
-from lenshunt.config.comparisons import FUSED_LABEL, Comparison
+from lenshunt.config.comparisons import FUSED, Comparison
 from lenshunt.config.cutouts import (
     Bologna2Dataset,
     BolognaDataset,
@@ -38,7 +38,7 @@ from lenshunt.config.search import Search
 from lenshunt.config.shards import KnownLensRadii, QualityConfig, SegmentsConfig, SplitConfig
 
 __all__ = [
-    "FUSED_LABEL",
+    "FUSED",
     "Adversarial",
     "Architecture",
     "Bologna2Dataset",

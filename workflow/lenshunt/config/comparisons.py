@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from lenshunt.config.base import Strict
 
-#: Name of an experiment's fused models, as in its tables.
-FUSED_LABEL = "fused"
+#: Stands in tables for the fused models of an experiment, where others have their names.
+FUSED = "fused"
 
 
 class Comparison(Strict):
@@ -38,7 +38,7 @@ def with_baseline(
     named = {(c.model, c.against) for c in found.values()}
     if baseline is None:
         return found
-    for model in [*models, FUSED_LABEL]:
+    for model in [*models, FUSED]:
         if model != baseline and (model, baseline) not in named:
             pair = Comparison(model=model, against=baseline)
             found[baseline_title(model, baseline)] = pair
@@ -54,7 +54,7 @@ def check_comparisons(
     if baseline is not None:
         problems += _stranger(f"{key}.baseline", baseline, models)
         own_titles = {
-            baseline_title(model, baseline): (model, baseline) for model in [*models, FUSED_LABEL]
+            baseline_title(model, baseline): (model, baseline) for model in [*models, FUSED]
         }
     for title, pair in comparisons.items():
         own = f"{key}.comparisons.{title}"
@@ -64,7 +64,7 @@ def check_comparisons(
                 f"{own}: {title!r} is the title of {promised[0]} against the baseline, which "
                 "is made by itself; choose another"
             )
-        problems += _stranger(f"{own}.model", pair.model, [*models, FUSED_LABEL])
+        problems += _stranger(f"{own}.model", pair.model, [*models, FUSED])
         problems += _stranger(f"{own}.against", pair.against, models)
         if pair.model == pair.against:
             problems.append(f"{own}: {pair.model} is compared with itself; name two models")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from string import Formatter
 from typing import Any
 
-from lenshunt.config.comparisons import FUSED_LABEL
+from lenshunt.config.comparisons import FUSED
 from lenshunt.config.experiments import Experiment
 from lenshunt.config.injection import InjectionDataset
 from lenshunt.config.models import ModelConfig, TrainingConfig, merged_training
@@ -395,7 +395,7 @@ class Layout:
 
     def scored(self, experiment: str) -> dict[str, str]:
         """Label -> calibrated predictions of every model and seed, and of their fusion."""
-        fused = {FUSED_LABEL: self.fused.of(experiment=experiment)}
+        fused = {FUSED: self.fused.of(experiment=experiment)}
         return {**self.of_trainings(self.calibrated, experiment), **fused}
 
     @property
@@ -487,7 +487,7 @@ class Layout:
         for name in self.config.experiments:
             for label, path in self.of_trainings(self.calibration, name).items():
                 found[name, label] = path
-            found[name, FUSED_LABEL] = self.fusion.of(experiment=name)
+            found[name, FUSED] = self.fusion.of(experiment=name)
         return found
 
     def summarised(self) -> dict[str, dict[Key, str]]:

@@ -16,7 +16,7 @@ from lenshunt.evaluation.calibration import (
     fit_calibration,
 )
 from lenshunt.evaluation.comparisons import COMPARISON_COLUMNS, compare
-from lenshunt.evaluation.ensembles import FUSED, chosen_method, fuse, fusion_methods
+from lenshunt.evaluation.ensembles import chosen_method, fuse, fusion_methods
 from lenshunt.evaluation.intervals import wilson_interval
 from lenshunt.evaluation.predictions import (
     PREDICTION_COLUMNS,
@@ -37,7 +37,6 @@ from lenshunt.evaluation.study import study_table
 __all__ = [
     "COMPARISON_COLUMNS",
     "FNR_METRICS",
-    "FUSED",
     "METRICS",
     "METRIC_COLUMNS",
     "POOLED",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lenshunt.config import FUSED_LABEL
+from lenshunt.config import FUSED
 from lenshunt.core import latex_table, tex_text, write_csv, write_text
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, lenses_found
 from lenshunt.evaluation.bologna import FEW, one_class_reason
@@ -60,7 +60,7 @@ def common_runs(runs: list[Run], model: str, against: str) -> tuple[list[tuple[R
         if not found:
             known = ", ".join(dict.fromkeys(m for m, _ in runs))
             raise ValueError(f"comparison of {model} with {against}: no scores of {name} ({known})")
-    if model == FUSED_LABEL:
+    if model == FUSED:
         pairs = [((model, seeds[model][0]), (against, seed)) for seed in seeds[against]]
         notes = ["the fusion is one score: its own training scatter is not included"]
     else:
@@ -169,7 +169,7 @@ class _Measured:
             first - second,
             np.stack(drawn, axis=1),
             self.scatter(quantity),
-            fixed=pairs[0][0][0] == FUSED_LABEL,
+            fixed=pairs[0][0][0] == FUSED,
             seed=seed,
         )
         if quantity == "tpr":

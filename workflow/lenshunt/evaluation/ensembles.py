@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from lenshunt.config import FUSED
 from lenshunt.core import write_json, write_parquet
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, partial_auc
 from lenshunt.evaluation.calibrate import calibrated_table, read_parameters
@@ -17,8 +18,8 @@ from lenshunt.evaluation.members import member_logits, read_members
 from lenshunt.evaluation.predictions import labelled_rows
 
 Fusion = Literal["auto", "mean", "bayes", "stacking"]
-#: Model name and seed of fused predictions; one method's rows are called ensemble:METHOD.
-FUSED, FUSED_SEED = "ensemble", -1
+#: Seed of fused predictions, whose model is FUSED; in metrics, that of one method is FUSED:METHOD.
+FUSED_SEED = -1
 #: Differences of the choosing score that are rounding.
 ROUNDING = 1e-9
 
@@ -41,7 +42,7 @@ def fuse(
     out : metadata columns; `logit` fused, `logit_calibrated` and `probability` calibrated again,
     all of the chosen method; METHOD:logit_calibrated of every method that could be fitted;
     `logit_std`, the spread between members (NaN for one); MEMBER:NAME, each member's calibrated
-    logit and what else it predicted; `model` "ensemble", `seed` -1. Labelled objects of
+    logit and what else it predicted; `model` FUSED, `seed` FUSED_SEED. Labelled objects of
     val_calibrate hold cross-fitted scores, so that what is fitted to them next is honest.
     parameters : JSON; the chosen method's calibration, and under `fusion` the choice, and per
     method weights, intercept, score on val_select, calibration, or why it is not fitted.

@@ -54,7 +54,7 @@ def evaluate(
     `logit_calibrated` where the table has it (calibrated models are one monotonic map away from
     their logits, but pooled sets of an ensemble are not), else of `logit`.
     fusions : JSON of a fusion by the label of its table: every method gets rows under
-    "LABEL (METHOD)", model ensemble:METHOD; those of the chosen one stand under LABEL as well.
+    "LABEL (METHOD)", model fused:METHOD; those of the chosen one stand under LABEL as well.
     A method that is not fitted gets its reason.
     out_csv : columns METRIC_COLUMNS; out_tex : the stratum `all` for a paper
     """

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lenshunt.config import FUSED_LABEL
 from lenshunt.evaluation.bootstrap import Run
 from lenshunt.evaluation.calibration import calibration_prior
-from lenshunt.evaluation.ensembles import FUSED
 from lenshunt.evaluation.predictions import check_finite, labelled_rows, read_predictions
 from lenshunt.evaluation.strata import test_sets
 
@@ -38,9 +36,9 @@ class ScoredTest:
 def read_scored_tests(predictions: Mapping[str, str]) -> dict[str, ScoredTest]:
     """Test sets (see `test_sets`) with the scores of all tables, of the objects common to all.
 
-    predictions : Parquet tables by label; model and seed are those in the table, the model of a
-    fusion is called `fused`. Raises ValueError naming two tables that share no test object, that
-    disagree about a label, or that hold the same model and seed, and samples without a score.
+    predictions : Parquet tables by label; model and seed are those in the table. Raises ValueError
+    naming two tables that share no test object, that disagree about a label, or that hold the same
+    model and seed, and samples without a score.
     """
     tests: dict[Run, pd.DataFrame] = {}
     paths: dict[Run, str] = {}
@@ -49,8 +47,7 @@ def read_scored_tests(predictions: Mapping[str, str]) -> dict[str, ScoredTest]:
         table = read_predictions(path)
         if table.empty:
             raise ValueError(f"{path}: no rows, so no scores to compare; make it again")
-        model = str(table["model"].iloc[0])
-        run = (FUSED_LABEL if model == FUSED else model, int(table["seed"].iloc[0]))
+        run = (str(table["model"].iloc[0]), int(table["seed"].iloc[0]))
         if run in tests:
             raise ValueError(f"{path}: {run[0]}, seed {run[1]}, is also in {paths[run]}")
         rows = labelled_rows(table, "test", path)

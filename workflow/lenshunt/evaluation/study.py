@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from lenshunt.config import FUSED_LABEL
+from lenshunt.config import FUSED
 from lenshunt.core import latex_interval, latex_table, tex_text, write_csv, write_text
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, partial_auc
 from lenshunt.evaluation.bologna import FEW
@@ -28,7 +28,6 @@ from lenshunt.evaluation.calibration import (
     size_without_noise,
 )
 from lenshunt.evaluation.differences import resolved_rate
-from lenshunt.evaluation.ensembles import FUSED
 from lenshunt.evaluation.intervals import percentile_interval
 from lenshunt.evaluation.prevalence import at_own_fraction
 from lenshunt.evaluation.report import part_seed
@@ -114,7 +113,7 @@ def _rows(
     """One row per model of one test set; bounds : of `study_intervals`."""
     runs = list(test.scores)
     # The fusion works with all its members, each seed of them a network of its own.
-    sizes = dict(counts) | {FUSED_LABEL: sum(counts[m] for m, _ in runs if m in members)}
+    sizes = dict(counts) | {FUSED: sum(counts[m] for m, _ in runs if m in members)}
     logits = logits_at_own_fraction(test)
     rows = []
     for model in dict.fromkeys(m for m, _ in runs):
@@ -162,9 +161,8 @@ def _numbers(
 
 def _own_metrics(dataset: str, test: ScoredTest, run: Run, metrics: pd.DataFrame) -> pd.DataFrame:
     """Metrics of one model and seed on one test set by (stratum, metric), its objects checked."""
-    model = FUSED if run[0] == FUSED_LABEL else run[0]
     own = metrics[
-        (metrics["dataset"] == dataset) & (metrics["model"] == model) & (metrics["seed"] == run[1])
+        (metrics["dataset"] == dataset) & (metrics["model"] == run[0]) & (metrics["seed"] == run[1])
     ].set_index(["stratum", "metric"])
     if own.empty:
         raise ValueError(f"no metrics of {run[0]}, seed {run[1]}, on {dataset}: make them again")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from lenshunt.evaluation import FUSED, STAGES, published_scores, sets_apart
+from lenshunt.config import FUSED
+from lenshunt.evaluation import STAGES, published_scores, sets_apart
 from lenshunt.reporting.data_tables import number_text, read_json
 from lenshunt.training.scores import FNR_LOW_MAX
 

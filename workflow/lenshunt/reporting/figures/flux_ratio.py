@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.evaluation import FUSED, sets_apart
+from lenshunt.config import FUSED
+from lenshunt.evaluation import sets_apart
 from lenshunt.reporting.figures.evaluated import Evaluated
 from lenshunt.reporting.figures.series import models_of, panel_blocks
 from lenshunt.reporting.figures.style import paper_style, save, undefined

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.config import FUSED_LABEL
+from lenshunt.config import FUSED
 from lenshunt.core.robust import mad_sigma
 from lenshunt.evaluation import labelled_rows, read_predictions
 from lenshunt.images import read_cutouts
@@ -35,7 +35,7 @@ def draw_missed_lenses(evaluated: Evaluated, out: str) -> None:
 
 def _draw_of_fused(evaluated: Evaluated, kind: Kind, out: str) -> None:
     draw_gallery(
-        predictions=evaluated.predictions[FUSED_LABEL],
+        predictions=evaluated.predictions[FUSED],
         cutouts=list(evaluated.cutouts),
         title=evaluated.title,
         kind=kind,

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenshunt.config import FUSED_LABEL
+from lenshunt.config import FUSED
 from lenshunt.evaluation import (
     labelled_rows,
     purity_table,
@@ -29,7 +29,7 @@ PANEL_INCHES = 2.9
 def draw_purity(evaluated: Evaluated, out: str) -> None:
     """Write `purity_figure` of the fused scores as PDF and PNG."""
     with paper_style():
-        save(purity_figure(evaluated.predictions[FUSED_LABEL], FUSED_LABEL), out)
+        save(purity_figure(evaluated.predictions[FUSED], FUSED), out)
 
 
 def purity_figure(path: str, label: str) -> Figure:
