@@ -9,8 +9,8 @@ import pytest
 import torch
 from dataset_samples import make_shards, pixels, record
 
-from lenshunt.dataset import guard_labels, make_loader, read_table, shard_source
-from lenshunt.schema import SLOTS
+from lenshunt.dataset import make_loader, read_table, shard_source
+from lenshunt.schema import SLOTS, refuse_untrainable_labels
 
 MODES = ("memmap", "stream")
 ALL = ["train", "val_select", "val_calibrate", "test"]
@@ -308,6 +308,6 @@ def test_samples_without_a_lens_label_never_reach_a_classification_loss(source, 
             "label_source": ["sim:demo", source],
         }
     )
-    guard_labels(table.iloc[:1])
+    refuse_untrainable_labels(table.iloc[:1])
     with pytest.raises(ValueError, match=f"bad: label -1 of source '{source}'"):
-        guard_labels(table)
+        refuse_untrainable_labels(table)

@@ -21,8 +21,7 @@ from lenshunt.evaluation.diagnostics.common import (
 )
 from lenshunt.evaluation.diagnostics.kinds import ADVERSARIAL, KINDS, Kind, kind_named
 from lenshunt.evaluation.diagnostics.measure import checked_curves
-from lenshunt.evaluation.diagnostics.sample import draw_sample
-from lenshunt.evaluation.diagnostics.subset import chosen_rows
+from lenshunt.evaluation.diagnostics.sample import chosen_rows, draw_sample
 from lenshunt.models import REGISTRY, architecture_of
 
 

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from evaluation_tables import prediction_table, written
 
-from lenshunt.evaluation import METRIC_COLUMNS, POOLED, evaluate, published_scores, test_sets
+from lenshunt.evaluation import METRIC_COLUMNS, POOLED, evaluate, test_sets
 from lenshunt.evaluation.strata import has_flag, strata
+from lenshunt.reporting.scores import published_scores
 
 test_sets.__test__ = False  # a function of the library whose name begins like a test
 

@@ -13,8 +13,8 @@ from lenshunt.evaluation import compare, evaluate, study_table
 from lenshunt.evaluation.calibration import calibration_numbers, expected_calibration_error
 from lenshunt.evaluation.intervals import percentile_interval
 from lenshunt.evaluation.study import IDENTITY, NUMBERS, resampled_errors
-from lenshunt.reporting.ablations import comparisons_table
 from lenshunt.reporting.figures.comparisons import draw_comparisons
+from lenshunt.reporting.scores import comparisons_table
 
 
 def tables(n: int = 600, **more) -> dict[str, pd.DataFrame]:

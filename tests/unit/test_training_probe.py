@@ -19,6 +19,7 @@ from lenshunt.training.loading import batch_within
 from lenshunt.training.probe import (
     BACKWARD_FACTOR,
     ForwardMemory,
+    counting_saved_bytes,
     example_batch,
     example_normalisation,
     forward_bytes,
@@ -28,7 +29,6 @@ from lenshunt.training.probe import (
     static_bytes,
     with_probed_batch,
 )
-from lenshunt.training.saved_tensors import counting_saved_bytes
 from lenshunt.training.terms import sample_losses
 
 GRID = Grid(psf_fwhm_arcsec=0.8, pixel_scale_arcsec=0.168, size_px=64)

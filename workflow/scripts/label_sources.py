@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lenshunt.core import by_chunk_counts, logged_to
-from lenshunt.reporting.figures.provenance import draw_label_sources
+from lenshunt.reporting.figures.label_sources import draw_label_sources
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -7,7 +7,6 @@ from .exclusions import split_tables as split_tables
 from .exclusions import write_exclusions as write_exclusions
 from .factors import FACTORS as FACTORS
 from .folds import with_fold as with_fold
-from .guard import guard_labels as guard_labels
 from .known_lenses import read_known_lenses as read_known_lenses
 from .loader import Batch as Batch
 from .loader import Loader as Loader

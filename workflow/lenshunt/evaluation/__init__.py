@@ -29,7 +29,6 @@ from lenshunt.evaluation.prevalence import (
     purity_table,
     threshold_for_purity,
 )
-from lenshunt.evaluation.published import published_scores
 from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate
 from lenshunt.evaluation.strata import POOLED, sets_apart, test_sets
 from lenshunt.evaluation.study import study_table
@@ -59,7 +58,6 @@ __all__ = [
     "fusion_methods",
     "labelled_rows",
     "prevalence_shift",
-    "published_scores",
     "purity_table",
     "read_parameters",
     "read_predictions",

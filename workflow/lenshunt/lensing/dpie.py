@@ -8,13 +8,14 @@ Parameters and points may be numpy arrays, or torch tensors (`torch_potentials`)
 the same, and with tensors they have gradients.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from astropy.constants import c as speed_of_light
-
-from lenshunt.lensing.arrays import Array, module_of, points_like
 
 ARCSEC_PER_RADIAN = 180.0 * 3600.0 / np.pi
 C_KM_S = speed_of_light.to_value("km/s")
@@ -28,6 +29,8 @@ EPS_MIN_SINGLE = 1e-5
 # Points times potentials evaluated at once: temporaries stay in the cache.
 BLOCK = 1 << 15
 
+#: A numpy array or a torch tensor: sqrt, where, sum(axis=...) and the like are named alike in both.
+Array = Any
 Arrays = tuple[Array, ...]
 
 
@@ -214,3 +217,21 @@ def deflection(p: Potentials, x: Array | float, y: Array | float) -> Arrays:
 def hessian(p: Potentials, x: Array | float, y: Array | float) -> Arrays:
     """Derivatives (psi_xx, psi_xy, psi_yy) of the lensing potential at D_LS / D_S = 1."""
     return _in_blocks(_hessian_block, p, x, y)
+
+
+def module_of(array: Array) -> ModuleType:
+    """torch for its tensors, numpy for everything else."""
+    if type(array).__module__.partition(".")[0] == "torch":
+        return sys.modules["torch"]
+    return np
+
+
+def points_like(x: Array, y: Array, like: Array) -> tuple[Array, Array]:
+    """x and y broadcast to one shape, of the kind, type and device of `like`."""
+    xp = module_of(like)
+    if xp is np:
+        one, two = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+        return one, two
+    one, two = (xp.as_tensor(a, dtype=like.dtype, device=like.device) for a in (x, y))
+    one, two = xp.broadcast_tensors(one, two)
+    return one, two

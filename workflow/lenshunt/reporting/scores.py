@@ -1,11 +1,13 @@
-"""Tables of scores on the summary page: metrics, calibration, fusion, and published entries."""
+"""Tables of scores on the summary page: metrics, calibration, fusion, published ones, verdicts."""
 
 from collections.abc import Mapping
 
 import pandas as pd
+from astropy.table import Table
 
 from lenshunt.config import FUSED
-from lenshunt.evaluation import STAGES, published_scores, sets_apart
+from lenshunt.core import RESOURCES
+from lenshunt.evaluation import STAGES, sets_apart
 from lenshunt.reporting.data_tables import number_text, read_json
 from lenshunt.training.scores import FNR_LOW_MAX
 
@@ -26,6 +28,9 @@ MAIN_METRICS = {
 }
 #: Words of a note that say why a metric has no value; else it is undefined.
 NO_VALUE = ("not resolved", "not fitted")
+#: Columns of the verdict table, by quantity; the TPR's is at the FPR that its test set resolves.
+COMPARED_QUANTITIES = {"partial_auc": "partial AUC", "tpr": "TPR", "auroc": "AUROC"}
+PUBLISHED = RESOURCES / "published" / "lens_finding_challenge.ecsv"
 
 
 def metrics_table(path: str) -> pd.DataFrame:
@@ -138,3 +143,44 @@ def published_table(variant: str) -> pd.DataFrame:
     names = {"auroc": "AUROC", "tpr_at_0fp": "TPR0", "tpr_at_10fp": "TPR10 (a count)"}
     columns = {"name": "entry", "method": "method", **names}
     return published_scores(variant)[list(columns)].rename(columns=columns)
+
+
+def published_scores(variant: str) -> pd.DataFrame:
+    """Entries of one half of the challenge, in the published order.
+
+    variant : `ground` or `space`. Columns name, variant, auroc, tpr_at_0fp, tpr_at_10fp, method.
+    A score on other data is not comparable; see the table's own meta data.
+    """
+    table = Table.read(PUBLISHED, format="ascii.ecsv").to_pandas()
+    chosen = table[table["variant"] == variant]
+    if chosen.empty:
+        known = ", ".join(sorted(table["variant"].unique()))
+        raise ValueError(f"{PUBLISHED}: no entries for {variant!r}; it has {known}")
+    return chosen.reset_index(drop=True)
+
+
+def comparisons_table(path: str) -> pd.DataFrame:
+    """Verdict and difference of every comparison on every test set that has both classes."""
+    table = pd.read_csv(path)
+    table = table[table["verdict"] != "undefined"]
+    rows = []
+    for (dataset, name), part in table.groupby(["dataset", "comparison"], sort=False):
+        first = part.iloc[0]
+        row: dict[str, object] = {"test set": dataset, "comparison": name}
+        row |= {"model": first["model"], "against": first["against"], "seeds": first["seeds"]}
+        row["lenses / non-lenses"] = f"{first['n_lens']} / {first['n_nonlens']}"
+        for _, entry in part.iterrows():
+            row[COMPARED_QUANTITIES[entry["quantity"]]] = _verdict(entry)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _verdict(entry: pd.Series) -> str:
+    """The verdict with the difference behind it: better: +0.031 [+0.012, +0.050]."""
+    if pd.isna(entry["difference"]):
+        return str(entry["verdict"])
+    at = f" at FPR {entry['fpr']:g}" if entry["quantity"] == "tpr" else ""
+    text = f"{entry['verdict']}: {entry['difference']:+.4f}"
+    if pd.isna(entry["low"]):
+        return f"{text}{at}, no interval"
+    return f"{text} [{entry['low']:+.4f}, {entry['high']:+.4f}]{at}"

@@ -7,7 +7,6 @@ import pandas as pd
 
 from lenshunt.core import pipeline_commit, write_text
 from lenshunt.reporting import data_tables, scores
-from lenshunt.reporting.ablations import comparisons_table
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>lenshunt: summary</title>
@@ -134,7 +133,7 @@ def summary_text(products: Products, seed: int) -> str:
             parts += [f"### {variant}\n", markdown_table(scores.published_table(variant))]
     for name, path in products.comparisons.items():
         parts += [f"## Ablations: {name}\n", ABLATIONS_NOTE + "\n"]
-        parts += [markdown_table(comparisons_table(path))]
+        parts += [markdown_table(scores.comparisons_table(path))]
     if products.calibrations:
         parts += ["## Calibration\n", CALIBRATION_NOTE + "\n"]
         parts += [markdown_table(scores.calibration_table(products.calibrations))]

@@ -19,7 +19,11 @@ from lenshunt.schema.reference import (
 from lenshunt.schema.store import RecordReader, RecordWriter
 from lenshunt.schema.survey_psf import survey_psf
 from lenshunt.schema.surveys import Survey, load_surveys, survey_named
-from lenshunt.schema.table_schema import refuse_repeated_samples, validate_table
+from lenshunt.schema.table_schema import (
+    refuse_repeated_samples,
+    refuse_untrainable_labels,
+    validate_table,
+)
 from lenshunt.schema.tables import TableWriter, count_rows, metadata_batches, read_metadata
 from lenshunt.schema.units import AB_NJY, magnitude_from_njy, njy_from_magnitude, njy_per_count
 
@@ -56,6 +60,7 @@ __all__ = [
     "reference_band",
     "reference_magnitude",
     "refuse_repeated_samples",
+    "refuse_untrainable_labels",
     "slot_index",
     "survey_named",
     "survey_of",

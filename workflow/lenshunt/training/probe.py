@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from lenshunt.schema import SLOTS
 from lenshunt.training.augment import augment
 from lenshunt.training.classification import Classification
 from lenshunt.training.loading import batch_within, device_at_hand, on_device
-from lenshunt.training.saved_tensors import counting_saved_bytes
 from lenshunt.training.terms import sample_losses
 
 LOG = logging.getLogger(__name__)
@@ -256,3 +256,36 @@ def with_probed_batch(
     )
     update = {"batch_size": batch, "accumulate_batches": effective // batch}
     return training.model_copy(update=update)
+
+
+@dataclass
+class SavedBytes:
+    """Storages that the graph holds on to, each counted once however many views of it there are.
+
+    storages : by address; they are kept, so that no address is given out a second time
+    """
+
+    storages: dict[int, torch.UntypedStorage] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(storage.nbytes() for storage in self.storages.values())
+
+
+@contextmanager
+def counting_saved_bytes(known: Iterable[torch.Tensor]) -> Iterator[SavedBytes]:
+    """Counts what autograd saves of the operations inside.
+
+    known : tensors that are there in any case (weights, the batch) and do not count
+    """
+    there = {tensor.untyped_storage().data_ptr() for tensor in known}
+    found = SavedBytes()
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in there:
+            found.storages[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield found

@@ -1,22 +1,31 @@
 """Train one model with one seed on labelled cutouts."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from lenshunt import dataset
 from lenshunt.config import Grid, ModelConfig, TrainingConfig
 from lenshunt.core import file_sha256
-from lenshunt.models import architecture_of, build_model
+from lenshunt.models import Batch, architecture_of, build_model
 from lenshunt.models.heads import feature_width
+from lenshunt.schema import refuse_untrainable_labels
 from lenshunt.training.balance import class_prior, refuse_online_sources, sampling_weights
 from lenshunt.training.checkpoint import data_digest, save_checkpoint
 from lenshunt.training.classification import Classification
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
-from lenshunt.training.loading import LoaderFactory, draws_per_epoch
+from lenshunt.training.loading import (
+    EpochBatches,
+    LoaderFactory,
+    device_at_hand,
+    draws_per_epoch,
+    on_device,
+)
 from lenshunt.training.mixed import open_mixed
 from lenshunt.training.module import Fitting
 from lenshunt.training.online import (
@@ -25,7 +34,6 @@ from lenshunt.training.online import (
     prepare_online,
     table_for_statistics,
 )
-from lenshunt.training.posterior import with_posterior
 from lenshunt.training.pretrained import start_from
 from lenshunt.training.statistics import fit_normalisation
 from lenshunt.training.truth import TruthReadout
@@ -115,8 +123,8 @@ def train(
     in_order = open_loader(0, 1, splits=["train"], training=looked_at, **options)
     refuse_nothing(in_order.table, indexes, exclusions)
     validation = open_loader(0, 1, splits=["val_select"], training=looked_at, **options)
-    dataset.guard_labels(in_order.table)
-    dataset.guard_labels(validation.table)
+    refuse_untrainable_labels(in_order.table)
+    refuse_untrainable_labels(validation.table)
     weights = sampling_weights(in_order.table, training.source_weights)
     shown = open_loader(
         0, 1, splits=["train"], shuffle=True, weights=weights, training=looked_at, **options
@@ -203,3 +211,31 @@ def train(
         state=state,
     )
     finish(folder, history)
+
+
+def with_posterior(fitting: Fitting, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`state` with the posterior of its network, one whose `posterior_samples` are not 0.
+
+    fitting : a fresh one of the training that `state`, the final weights, is of
+    It is fitted to samples as the training draws them, without augmentation.
+    """
+    network = fitting.model
+    network.load_state_dict(state)
+    device = device_at_hand()
+    network.to(device).eval()
+    loader = fitting.train_loader(0, 1)
+    batches = EpochBatches(loader, fitting.task.columns(loader.table), lambda: 0)
+    network.fit_posterior(_batches_of(batches, network.posterior_samples, device))
+    return network.cpu().state_dict()
+
+
+def _batches_of(batches: EpochBatches, samples: int, device: torch.device) -> Iterator[Batch]:
+    """Batches of together `samples` samples or more, if there are as many."""
+    given = 0
+    with tqdm(total=samples, desc="posterior", unit="sample", disable=None) as shown:
+        for batch in batches:
+            yield on_device(batch, device)
+            given += len(batch["row"])
+            shown.update(len(batch["row"]))
+            if given >= samples:
+                return

@@ -31,7 +31,7 @@ from lenshunt.evaluation.diagnostics.painted_arcs import (
     painted,
     pair_weights,
 )
-from lenshunt.evaluation.diagnostics.subset import chosen_rows
+from lenshunt.evaluation.diagnostics.sample import chosen_rows
 from lenshunt.models import Batch, LensNetwork, build_model
 from lenshunt.models.arc_attention import ArcBias, geometry_tables, pair_features
 from lenshunt.training.loading import Loader

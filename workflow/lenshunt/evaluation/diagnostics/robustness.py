@@ -21,7 +21,7 @@ from lenshunt.evaluation.diagnostics.common import (
     device_of,
     test_batches,
 )
-from lenshunt.evaluation.diagnostics.subset import labelled_batches
+from lenshunt.evaluation.diagnostics.sample import labelled_batches
 from lenshunt.models import Batch
 from lenshunt.training.loading import Loader
 from lenshunt.training.robustness import Change, changed_logits, noise, pgd

@@ -8,8 +8,9 @@ import torch
 
 from lenshunt import dataset
 from lenshunt.config import SegmentsConfig
-from lenshunt.dataset import Batch, Loader
-from lenshunt.evaluation.diagnostics.subset import chosen_rows
+from lenshunt.evaluation.diagnostics.common import test_batches
+from lenshunt.models import Batch
+from lenshunt.training.loading import Loader
 
 #: Of each class at most; more test samples than these change no conclusion and cost minutes.
 PER_CLASS = 500
@@ -24,7 +25,11 @@ class Sample:
     """
 
     def __init__(
-        self, loader: Loader, rows: np.ndarray, batch_size: int, segmentation: SegmentsConfig
+        self,
+        loader: dataset.Loader,
+        rows: np.ndarray,
+        batch_size: int,
+        segmentation: SegmentsConfig,
     ) -> None:
         self.table: pd.DataFrame = loader.table.iloc[rows].reset_index(drop=True)
         self.loader, self.rows, self.batch_size = loader, rows, batch_size
@@ -36,7 +41,7 @@ class Sample:
     def set_epoch(self, epoch: int) -> None:
         """Nothing: every epoch is the same."""
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[dataset.Batch]:
         for start in range(0, len(self.rows), self.batch_size):
             part = self.rows[start : start + self.batch_size]
             batch = self.loader.dataset[part]
@@ -74,3 +79,22 @@ def draw_sample(
                 "experiment on data sets that have both classes"
             )
     return Sample(loader, chosen_rows(label, per_class, seed), BATCH_SIZE, segmentation)
+
+
+def chosen_rows(label: np.ndarray, per_class: int, seed: int) -> np.ndarray:
+    """Sorted rows of up to `per_class` random samples of label 1 and as many of label 0."""
+    rng = np.random.default_rng(seed)
+    parts = [rng.permutation(np.flatnonzero(label == value))[:per_class] for value in (1, 0)]
+    return np.sort(np.concatenate(parts))
+
+
+def labelled_batches(
+    test: Loader, device: torch.device, per_class: int, seed: int
+) -> Iterator[Batch]:
+    """Batches of `chosen_rows` of the test samples, with their `metadata`; empty ones left out."""
+    rows = chosen_rows(test.table["label"].to_numpy(), per_class, seed)
+    chosen = torch.from_numpy(rows).to(device)
+    for batch in test_batches(test, device):
+        kept = torch.isin(batch["row"], chosen)
+        if kept.any():
+            yield {name: values[kept] for name, values in batch.items()}  # type: ignore
