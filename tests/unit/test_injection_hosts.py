@@ -1,4 +1,4 @@
-"""Hosts of injected lenses, and hard negatives on them: what may carry arcs, what looks alike."""
+"""Hosts of injected lenses, and look-alikes on them: what may carry arcs, what resembles them."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from lenshunt.config import HardNegativeKinds
 from lenshunt.core.cosmology import fine_distances
 from lenshunt.scenes.arcs import ray_grid
 from lenshunt.scenes.host_lenses import at_redshift
-from lenshunt.scenes.host_look_alikes import FRACTIONS, KINDS, _Place, inject_companions
+from lenshunt.scenes.host_look_alikes import FRACTIONS, KINDS, _Place, inject_look_alike
 from lenshunt.scenes.hosts import UnsuitableHostError, host_shape, survey_of
 from lenshunt.scenes.inject import inject, visible_lens
 from lenshunt.scenes.painted_noise import matched_snr
@@ -84,10 +84,10 @@ def test_arcs_are_seen_in_one_band_not_in_the_sum_of_all():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hard_negative_has_the_light_of_the_arcs_it_replaces(kind):
+def test_a_look_alike_has_the_light_of_the_arcs_it_replaces(kind):
     """Flux in every band as the arcs', and so their colours; another shape, and no lens label."""
     one, only = host(20), {kind: 1.0}
-    made = inject_companions(
+    made = inject_look_alike(
         np.random.default_rng(5), one, POPULATION, "painted", snr_min=10.0, fractions=only
     )
     arcs = visible_lens(np.random.default_rng(5), one, POPULATION, None, 10.0, 20).arcs_njy
@@ -105,7 +105,7 @@ def test_a_hard_negative_has_the_light_of_the_arcs_it_replaces(kind):
 def test_a_tangential_disc_lies_across_the_line_to_the_host():
     one, only, along = host(21), {"tangential": 1.0}, []
     for k in range(12):
-        light = inject_companions(
+        light = inject_look_alike(
             np.random.default_rng(k), one, POPULATION, "p", snr_min=5.0, fractions=only
         ).light_njy[2].astype(float)  # fmt: skip
         y, x = np.indices(light.shape) - 23.5
@@ -135,14 +135,14 @@ def test_a_single_image_shows_next_to_nothing_twice():
 def test_a_galaxy_beyond_the_edge_of_the_image_is_not_painted_as_its_outskirts(monkeypatch):
     # 48 pixels of 0.168 arcsec: the edge is 4 arcsec away, and only wings lie within
     monkeypatch.setitem(KINDS, "companion", lambda place: place.galaxy(4.5, 0.0, 0.5))
-    made = inject_companions(
+    made = inject_look_alike(
         np.random.default_rng(5), host(20), POPULATION, "painted", snr_min=10.0,
         fractions={"companion": 1.0},
     )  # fmt: skip
     assert made is None
 
 
-def test_the_fractions_of_hard_negatives_are_those_of_the_configuration():
+def test_the_fractions_of_look_alikes_are_those_of_the_configuration():
     assert set(FRACTIONS) == set(KINDS)
     assert sum(FRACTIONS.values()) == pytest.approx(1.0)
     with pytest.raises(ValidationError, match="blob"):

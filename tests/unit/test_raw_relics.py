@@ -1,4 +1,4 @@
-"""RELICS fields: catalogues with sentinels, hard negatives, scanned fields."""
+"""RELICS fields: catalogues with sentinels, negatives, scanned fields."""
 
 import math
 

@@ -52,7 +52,7 @@ class FitsCutouts(DatasetSection):
             )
         return path
 
-    def companions(self, images: Iterable[str]) -> set[str]:
+    def variances_and_psfs(self, images: Iterable[str]) -> set[str]:
         """Paths of the variances and PSFs of `images`, whether they exist or not."""
         found = [path for one in images for path in (self.variance_path(one), self.psf_path(one))]
         return {path for path in found if path}
@@ -80,7 +80,7 @@ class CutoutsDataset(FitsCutouts):
 
     def found_files(self) -> list[str]:
         images = [path for pair in self.image_files() for path in pair[1]]
-        return [*images, *existing(self.companions(images))]
+        return [*images, *existing(self.variances_and_psfs(images))]
 
     def image_files(self) -> list[tuple[tuple[str, str], list[str]]]:
         """Image files by (pattern, band), the band "" where one file holds all bands.
@@ -94,8 +94,8 @@ class CutoutsDataset(FitsCutouts):
                 for band in self.bands
             ]
         files = resolve(self.images)
-        companions = self.companions(files)
-        return [(("", ""), [path for path in files if path not in companions])]
+        beside = self.variances_and_psfs(files)
+        return [(("", ""), [path for path in files if path not in beside])]
 
     @model_validator(mode="after")
     def _band_is_in_the_pattern(self) -> Self:

@@ -37,7 +37,7 @@ class RelicsField(Strict):
 
 
 class RelicsDataset(DatasetSection):
-    """RELICS cluster fields (DOI 10.17909/T9SP45): hard negatives, or a field to be searched."""
+    """RELICS cluster fields (DOI 10.17909/T9SP45): negatives, or a field to be searched."""
 
     reader: Literal["relics"]
     """The raw format."""

@@ -10,7 +10,7 @@ from lenshunt.config.dataset_section import DatasetSection, held_out_for_the_tes
 
 
 class HardNegativeKinds(Fractions):
-    """Fractions of the kinds of hard negatives, summing to 1; a kind that is not named has none."""
+    """Fractions of the kinds of look-alikes, summing to 1; a kind that is not named has none."""
 
     companions: float = Field(0.0, ge=0, le=1)
     """Two to four unlensed galaxies of one colour around the Einstein radius."""
@@ -30,8 +30,8 @@ class InjectionDataset(DatasetSection):
     """Lenses made of the galaxies of another data set, each beside its galaxy as the negative.
 
     Every host that can carry a visible lens gives a lens (label 1, sim:injection) and a host
-    (label 0, obs:matched), which share the system of the host's own record, and often a hard
-    negative too: the host with light of the arcs' flux and colours that no lens has bent. `survey`
+    (label 0, obs:matched), which share the system of the host's own record, and often a look-alike
+    too: the host with painted light of the arcs' flux and colours that no lens has bent. `survey`
     is that of the hosts, auto included.
     """
 
@@ -69,11 +69,11 @@ class InjectionDataset(DatasetSection):
     sources_max: int = Field(2000, ge=1)
     """HST galaxies that are held in memory."""
     hard_negatives: float = Field(0.5, ge=0, le=1)
-    """Chance of a hard negative (label 0, sim:injection) beside a lens and its host."""
+    """Chance of a painted look-alike (label 0, sim:injection) beside a lens and its host."""
     hard_negative_kinds: HardNegativeKinds = HardNegativeKinds(
         companions=0.25, companion=0.15, tangential=0.20, single_image=0.15, ring=0.10, spiral=0.15
     )
-    """Kinds of the hard negatives. By default companions 0.25, companion 0.15, tangential 0.20,
+    """Kinds of the look-alikes. By default companions 0.25, companion 0.15, tangential 0.20,
     single_image 0.15, ring 0.10, spiral 0.15."""
 
     def problems(self, key: str, datasets: Mapping[str, DatasetSection]) -> Iterator[str]:

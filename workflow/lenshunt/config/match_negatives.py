@@ -1,4 +1,4 @@
-"""Negatives that look like lens hosts: key `match_negatives` of an experiment."""
+"""Matched negatives, those most like lens hosts: key `match_negatives` of an experiment."""
 
 from collections.abc import Mapping
 

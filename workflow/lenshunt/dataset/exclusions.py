@@ -1,4 +1,4 @@
-"""Exclusion lists: who must stay out of a training, because data sets meet on the sky."""
+"""Exclusion lists: objects that a training must not see, since data sets overlap on the sky."""
 
 from collections.abc import Mapping, Sequence
 

@@ -96,7 +96,7 @@ class _Batches(Sampler[Any]):
         return iter(self.items)
 
 
-def _told_of_deaths(batches: Iterator[Batch]) -> Iterator[Batch]:
+def _explaining_dead_workers(batches: Iterator[Batch]) -> Iterator[Batch]:
     """The same batches; a worker that died ends them with what may have killed it."""
     while True:
         try:
@@ -104,7 +104,7 @@ def _told_of_deaths(batches: Iterator[Batch]) -> Iterator[Batch]:
         except StopIteration:
             return
         except RuntimeError as error:
-            # The two ways in which PyTorch tells of a dead worker.
+            # The two ways in which PyTorch reports a dead worker.
             if "is killed by signal" in str(error) or "exited unexpectedly" in str(error):
                 raise RuntimeError(
                     f"a loader process was killed ({error}); most often memory ran out: give the "
@@ -131,7 +131,7 @@ class Loader:
         mode: str,
         workers: int,
     ) -> None:
-        # Any: which kind of items and attributes it has is known to who made it
+        # Any: which kind of items and attributes it has, only its maker knows
         self.dataset: Any = dataset
         self.plan, self.table, self.mode = plan, table, mode
         self._epoch, self._start, self._done = 0, 0, 0
@@ -168,7 +168,7 @@ class Loader:
         else:
             self._next.items = waiting
             batches = iter(self._processes)
-        for batch in _told_of_deaths(batches):
+        for batch in _explaining_dead_workers(batches):
             self._done += 1
             yield batch
         self._done = 0

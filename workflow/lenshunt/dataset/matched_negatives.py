@@ -1,4 +1,4 @@
-"""Negatives that look like lens hosts: nearest neighbours within calipers, split by split."""
+"""Matched negatives, most like lens hosts: nearest neighbours within calipers, split by split."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -46,10 +46,10 @@ def match_negatives(
     out: str,
     table: str,
 ) -> None:
-    """Match negatives to lens hosts; write who is kept (Parquet) and how well they match (CSV).
+    """Match negatives to lens hosts; write which are kept (Parquet) and how well they match (CSV).
 
     samples : splits of the data sets (`exclusions.split_tables`), as the experiment sees them
-    exclusions : `find_exclusions` of the experiment; who is on it is neither host nor match
+    exclusions : `find_exclusions` of the experiment; what is on it is neither host nor match
     metadata : the data sets' metadata tables (Parquet), by name
     out : MATCH_COLUMNS, one row per sample with role host (kept: it got a negative) or negative
     table : columns of `match_quality`

@@ -158,7 +158,7 @@ def _size(
     peak = np.array(np.unravel_index(stamp.argmax(), stamp.shape))
     if np.abs(peak - half).max() > 2:
         return float("nan")
-    # Light beyond 1.5 FWHM tells of a galaxy or a neighbour.
+    # Light beyond 1.5 FWHM is that of a galaxy or a neighbour.
     inner, outer = growth_curve(stamp, np.array([1.5 * fwhm_px, half]))
     if not inner / outer > CORE_FRACTION:
         return float("nan")

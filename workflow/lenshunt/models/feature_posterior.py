@@ -1,4 +1,4 @@
-"""How far a logit may be off where training told little: a Gaussian process over features."""
+"""How uncertain a logit is far from the training data: a Gaussian process over features."""
 
 import torch
 from torch import nn

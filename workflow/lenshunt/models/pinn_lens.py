@@ -142,7 +142,7 @@ class PinnLens(LensNetwork):
         with torch.autocast(pooled.device.type, enabled=False):
             lenses = self._lenses(pooled.float(), before.float(), batch)
         if self.feedback is not None:
-            pooled = torch.cat([pooled, self._told(lenses).to(pooled.dtype)], dim=1)
+            pooled = torch.cat([pooled, self._feedback(lenses).to(pooled.dtype)], dim=1)
         found = self.heads(pooled)
         theta_e = lenses.params[:, _AT["theta_e"]]
         return replace(
@@ -168,8 +168,8 @@ class PinnLens(LensNetwork):
         )  # fmt: skip
         return _Lenses(params, correction, fit, grid)
 
-    def _told(self, lenses: _Lenses) -> torch.Tensor:
-        """What the classifier is told about the fits, [b, f]; no gradient to the lenses."""
+    def _feedback(self, lenses: _Lenses) -> torch.Tensor:
+        """What the classifier gets of the fits, [b, f]; no gradient to the lenses."""
         assert self.feedback is not None
         more = None
         if lenses.correction is not None:

@@ -1,4 +1,4 @@
-"""What the classifier is told about the fitted lens: numbers, residual maps, the source plane."""
+"""What the classifier gets of the fitted lens: numbers, residual maps, the source plane."""
 
 import torch
 from torch import nn

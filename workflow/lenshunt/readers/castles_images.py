@@ -33,7 +33,7 @@ class Chip:
 
     number : EXTVER of the extension, or plane of the cube counted from 1
     plane : index of the plane of a cube, or None
-    companions : extensions ERR, DQ and WHT of the same EXTVER, by name
+    beside : extensions ERR, DQ and WHT of the same EXTVER, by name
     header : the config's values, then those of the chip, the extension and the file
     """
 
@@ -41,7 +41,7 @@ class Chip:
     number: int
     science: fits.ImageHDU
     plane: int | None
-    companions: Mapping[str, fits.ImageHDU]
+    beside: Mapping[str, fits.ImageHDU]
     header: Keywords
 
     @property
@@ -56,9 +56,9 @@ class Chip:
 
     def companion(self, name: str) -> np.ndarray | None:
         """Pixels of ERR, DQ or WHT; None where the file has none. ValueError for other shapes."""
-        if name not in self.companions:
+        if name not in self.beside:
             return None
-        values = pixels(self.companions[name], self.path)
+        values = pixels(self.beside[name], self.path)
         if values.ndim == 3 and self.plane is not None:
             values = values[self.plane]
         if values.shape != self.shape:
@@ -122,7 +122,7 @@ def _planes(
     hdu: fits.ImageHDU,
     path: str,
     given: Mapping[str, Any],
-    companions: Mapping[str, fits.ImageHDU],
+    beside: Mapping[str, fits.ImageHDU],
 ) -> list[Chip]:
     """Planes of a cube. WFPC2 files (c0f) keep the WCS and photometry of each in a table."""
     number = hdu.shape[0]
@@ -134,7 +134,7 @@ def _planes(
             rows = [{key: _plain(row[key]) for key in names} for row in table.data]
             break
     return [
-        Chip(path, k + 1, hdu, k, companions, ChainMap(dict(given), rows[k], *_headers(hdus, hdu)))
+        Chip(path, k + 1, hdu, k, beside, ChainMap(dict(given), rows[k], *_headers(hdus, hdu)))
         for k in range(number)
     ]
 

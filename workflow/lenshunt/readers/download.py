@@ -75,9 +75,9 @@ def fetch(source: Source, out: Path | str, patience: "Patience | None" = None) -
     path = Path(out)
     recorded = path.with_name(path.name + ".sha256")
     partial = path.with_name(path.name + ".partial")
-    checksum, told_by = source.checksum, "resources/datasets.yaml"
+    checksum, stated_in = source.checksum, "resources/datasets.yaml"
     if not checksum and recorded.exists():
-        checksum, told_by = "sha256:" + json.loads(recorded.read_text())["sha256"], str(recorded)
+        checksum, stated_in = "sha256:" + json.loads(recorded.read_text())["sha256"], str(recorded)
     try:
         transfer(source.url, partial, patience or Patience(), checksum_known=bool(checksum))
     except OSError as error:
@@ -90,7 +90,7 @@ def fetch(source: Source, out: Path | str, patience: "Patience | None" = None) -
         size = partial.stat().st_size
         forget(partial)
         raise ValueError(
-            f"{out}: {source.url} sent {size} bytes of {algorithm} {found}, but {told_by} says "
+            f"{out}: {source.url} sent {size} bytes of {algorithm} {found}, but {stated_in} says "
             f"{expected}; they were removed. Run again; where that does not help, the file at "
             f"{source.portal} has changed: compare by hand, then correct the checksum"
         )

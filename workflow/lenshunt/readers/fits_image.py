@@ -1,4 +1,4 @@
-"""FITS images: pixels with their header, and what the header tells of filter, scale and place."""
+"""FITS images: pixels with their header, and what the header says of filter, scale and place."""
 
 import math
 import re

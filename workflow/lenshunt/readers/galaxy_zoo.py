@@ -209,7 +209,7 @@ def count(dataset: GalaxyZooDataset) -> int:
 def named_files(dataset: GalaxyZooDataset) -> list[str]:
     """Images that the table names, with variance and PSF files, of those that are there."""
     images = [path for row in read_rows(dataset) for path in row.paths.values()]
-    return existing({*images, *dataset.companions(images)})
+    return existing({*images, *dataset.variances_and_psfs(images)})
 
 
 def read(

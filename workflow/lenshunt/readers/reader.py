@@ -60,7 +60,7 @@ class RawChunk:
     star_field: Callable[[str, str], tuple[np.ndarray, float] | None]
 
 
-#: What HDF5 tells of the moment: times, addresses, numbers of open files.
+#: What differs between runs in messages of HDF5: times, addresses, numbers of open files.
 _HDF5_STATE = re.compile(
     r",? ?\b(time|file descriptor|buf|total read size|bytes this sub-read|bytes actually read"
     r"|offset|flags|o_flags) = [^,)]*"

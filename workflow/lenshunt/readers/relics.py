@@ -1,4 +1,4 @@
-"""RELICS cluster fields: hard negatives around cluster members, or a whole field to be searched."""
+"""RELICS cluster fields: negatives around cluster members, or a whole field to be searched."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""Hard negatives on real hosts: what else has the colour and the flux of a lens's arcs."""
+"""Look-alikes painted on real hosts: what else has the colour and the flux of a lens's arcs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _SINGLE, _TWICE = (1.15, 2.2), 0.1
 
 
 @dataclass(frozen=True)
-class NonLens:
+class LookAlike:
     """A host with unlensed light, the host as it was, and the light that was painted.
 
     light_njy : float32 [band, y, x], noiseless; truth : `kind` and what the table of lenses has
@@ -171,7 +171,7 @@ def _spiral(place: _Place) -> np.ndarray:
     return np.exp(-1.5 * radius) * crest * hole * _knots(place, azimuth, 0.4)
 
 
-#: Kinds of hard negative: light per ray, scaled to the arcs' flux afterwards.
+#: Kinds of look-alike: light per ray, scaled to the arcs' flux afterwards.
 KINDS: dict[str, Callable[[_Place], np.ndarray]] = {
     "companions": _companions,
     "companion": _companion,
@@ -186,7 +186,7 @@ FRACTIONS: dict[str, float] = InjectionDataset.model_fields[
 ].default.model_dump()
 
 
-def inject_companions(
+def inject_look_alike(
     rng: np.random.Generator,
     host: Cutout,
     population: pd.DataFrame,
@@ -195,8 +195,8 @@ def inject_companions(
     snr_min: float = 20.0,
     tries: int = 20,
     fractions: Mapping[str, float] = FRACTIONS,
-) -> NonLens | None:
-    """A hard negative on a host: light with the fluxes of the arcs that `inject` would paint.
+) -> LookAlike | None:
+    """A look-alike on a host: light with the fluxes of the arcs that `inject` would paint.
 
     A lens is drawn as `inject` draws it; its source, unlensed, or a ring or arms of its colours,
     are painted with the flux of its arcs in every band instead, around its Einstein radius. So
@@ -228,7 +228,7 @@ def inject_companions(
                 arc_snr=float("nan"),
             )
             truth = _truth(made, painted, kind, light, visible)
-            return NonLens(made, matched_negative(host, dataset), light, truth)
+            return LookAlike(made, matched_negative(host, dataset), light, truth)
     return None
 
 

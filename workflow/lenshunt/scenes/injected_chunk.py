@@ -1,4 +1,4 @@
-"""One chunk of an injected data set: the records of its lenses and hosts, truth, what is left."""
+"""One chunk of an injected data set: records of lenses and hosts, truth, hosts left out."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from lenshunt.config import InjectionDataset
 from lenshunt.images.rejected import write_rejected
-from lenshunt.scenes.host_look_alikes import NonLens, inject_companions
+from lenshunt.scenes.host_look_alikes import LookAlike, inject_look_alike
 from lenshunt.scenes.host_records import cutouts_of, seed_of
 from lenshunt.scenes.hosts import UnsuitableHostError
 from lenshunt.scenes.inject import Injected, inject
@@ -16,7 +16,7 @@ from lenshunt.scenes.plan import skipped_before
 from lenshunt.scenes.real_sources import RealSource
 from lenshunt.scenes.skipped import counted, report, write_skipped
 from lenshunt.scenes.source_store import read_sources
-from lenshunt.scenes.truth import HARD_NEGATIVE_COLUMNS, truth_row, write_truth
+from lenshunt.scenes.truth import LOOK_ALIKE_COLUMNS, truth_row, write_truth
 from lenshunt.schema import Cutout, RecordWriter
 
 
@@ -38,12 +38,12 @@ def inject_chunk(
     hard_negatives: str,
     skipped: str,
 ) -> None:
-    """Make records of lenses, hosts and hard negatives of the hosts in one chunk.
+    """Make records of lenses, hosts and painted look-alikes of the hosts in one chunk.
 
     hosts, population, sources : of `plan_injection`, the same for all chunks
     host_pixels, host_metadata : records of the hosts' data set, this chunk
     pixels, metadata : HDF5 and Parquet of the records: a lens, its host, and where there is one
-        its hard negative in turn
+        its look-alike in turn
     rejected : ECSV of raw files that could not be read: none here, the hosts' own table has them
     truth, hard_negatives : Parquet, one row for each; skipped : ECSV of the hosts without a lens,
         with the reason
@@ -54,7 +54,7 @@ def inject_chunk(
     tried = set(plan.loc[plan["reason"] == "", "sample_id"])
     painter = _Painter(name, dataset, seed, pd.read_parquet(population), read_sources(sources))
     left_out = skipped_before(plan)
-    rows, impostors = [], []
+    rows, look_alikes = [], []
     with RecordWriter(pixels, metadata) as writer:
         records = cutouts_of(host_pixels, host_metadata, tried)
         for host in tqdm(records, total=len(tried), desc=f"injecting {name}", unit="host",
@@ -66,16 +66,16 @@ def inject_chunk(
             writer.add(made.lens)
             writer.add(made.host)
             rows.append(truth_row(made))
-            impostor = painter.hard_negative(host)
-            if impostor is not None:
-                writer.add(impostor.record)
-                impostors.append(impostor.truth)
-    write_rejected([], 2 * len(rows) + len(impostors), rejected)
+            look_alike = painter.look_alike(host)
+            if look_alike is not None:
+                writer.add(look_alike.record)
+                look_alikes.append(look_alike.truth)
+    write_rejected([], 2 * len(rows) + len(look_alikes), rejected)
     write_truth(rows, truth)
-    write_truth(impostors, hard_negatives, HARD_NEGATIVE_COLUMNS)
+    write_truth(look_alikes, hard_negatives, LOOK_ALIKE_COLUMNS)
     write_skipped(left_out, len(rows), skipped)
     print(
-        f"{name}, chunk {chunk}: {len(rows)} lenses and {len(impostors)} hard negatives on "
+        f"{name}, chunk {chunk}: {len(rows)} lenses and {len(look_alikes)} look-alikes on "
         f"{len(tried)} hosts"
     )
     print(report(counted([reason for _, reason in left_out])))
@@ -102,13 +102,13 @@ class _Painter:
             return fault.reason
         return made or f"none of {tries} lenses is seen with S/N above {least:g}"
 
-    def hard_negative(self, host: Cutout) -> NonLens | None:
+    def look_alike(self, host: Cutout) -> LookAlike | None:
         """That of a host that carries a lens too; None by chance, or where it is not seen."""
         rng, section = self._rng(host, "hard negative"), self.dataset
         if rng.random() >= section.hard_negatives:
             return None
         kinds = section.hard_negative_kinds.model_dump()
-        return inject_companions(
+        return inject_look_alike(
             rng, host, self.population, self.name, self.sources, section.snr_min, section.tries,
             kinds,
         )  # fmt: skip

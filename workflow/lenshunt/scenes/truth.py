@@ -53,11 +53,11 @@ COLUMNS: dict[str, tuple[pyarrow.DataType, str, str]] = {
 }
 
 
-#: The same of hard negatives.
-HARD_NEGATIVE_COLUMNS: dict[str, tuple[pyarrow.DataType, str, str]] = {
-    "sample_id": (_TEXT, "", "record of the hard negative"),
+#: The same of painted look-alikes.
+LOOK_ALIKE_COLUMNS: dict[str, tuple[pyarrow.DataType, str, str]] = {
+    "sample_id": (_TEXT, "", "record of the look-alike"),
     "system_id": COLUMNS["system_id"],
-    "kind": (_TEXT, "", "kind of hard negative, a key of hard_negative_kinds"),
+    "kind": (_TEXT, "", "kind of look-alike, a key of hard_negative_kinds"),
     "replaced_theta_e": (_NUMBER, "arcsec", "Einstein radius of the lens whose arcs it replaces"),
     "replaced_z_lens": (_NUMBER, "", "redshift of that lens"),
     "replaced_z_source": (_NUMBER, "", "redshift of that source"),

@@ -1,4 +1,4 @@
-"""Cutout, the one type that flows; CutoutBatch, many of equal shape; Rejected, none at all."""
+"""Cutout, the one type that flows; CutoutBatch, many of one shape; Rejected, an unreadable one."""
 
 from dataclasses import dataclass, field, replace
 

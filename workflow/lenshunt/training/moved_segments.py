@@ -1,4 +1,4 @@
-"""Segments of images that are turned, mirrored, shifted, or lose a band: they go along."""
+"""Segments of images that are turned, mirrored, shifted, or lose a band."""
 
 import torch
 

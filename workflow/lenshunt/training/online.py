@@ -1,4 +1,4 @@
-"""What the lenses made while training are made of: hosts, population, sources."""
+"""What lenses made while training are made from: hosts, population, sources."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

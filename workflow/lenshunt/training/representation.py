@@ -1,4 +1,4 @@
-"""What a representation of galaxies is worth: does it know an object again, is it spread out."""
+"""What a representation of galaxies is worth: does it recognise an object, is it spread out."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is known of training lenses beside their label; the features learn to tell it too."""
+"""What is known of training lenses beside their label, which features learn to predict."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""How well a score tells two sets apart, and histograms as shares: what several kinds tell."""
+"""How well a score separates two sets, and histograms as shares, for several kinds."""
 
 import numpy as np
 

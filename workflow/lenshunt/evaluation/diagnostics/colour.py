@@ -177,7 +177,7 @@ def offsets_from_images(
     """Distances in sigma of images from the other images [k], and of strangers from them [m].
 
     truth : [n, segment] of `image_places`. Of systems with two images of known colours or more:
-    what colours know of who is an image, whatever finds the group.
+    what colours say of which segments are images, whatever finds the group.
     """
     q = _distances(found, truth == 1, alone=False)
     known = np.isfinite(q)

@@ -92,9 +92,9 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         add_histogram(curves, "aleatoric", name, parts["aleatoric"], ALEATORIC_EDGES)
         for key, values in parts.items():
             numbers[f"{key}_{_key(name)}"] = float(values.mean())
-    numbers.update(_told_apart(curves, found, "epistemic", "epistemic part", seed))
-    _told_apart(curves, found, "aleatoric", "aleatoric part", seed)
-    _told_apart(curves, found, "entropy", "entropy", seed)
+    numbers.update(_separation(curves, found, "epistemic", "epistemic part", seed))
+    _separation(curves, found, "aleatoric", "aleatoric part", seed)
+    _separation(curves, found, "entropy", "entropy", seed)
     numbers.update(_errors(curves, found[TEST], "epistemic", "epistemic part"))
     by_entropy = _errors(curves, found[TEST], "entropy", "entropy")
     numbers.update({f"entropy_{key}": value for key, value in by_entropy.items()})
@@ -103,9 +103,9 @@ def measure(subject: Trained, baseline: Trained | None, test: Loader, seed: int)
         # like with like: what both networks have
         rival = drawn(baseline, test, seed)
         name = f"entropy, {baseline.name}"
-        told = _told_apart(curves, rival, "entropy", name, seed)
-        told.update(_errors(curves, rival[TEST], "entropy", name))
-        numbers.update({f"baseline_entropy_{key}": value for key, value in told.items()})
+        apart = _separation(curves, rival, "entropy", name, seed)
+        apart.update(_errors(curves, rival[TEST], "entropy", name))
+        numbers.update({f"baseline_entropy_{key}": value for key, value in apart.items()})
     _add_draws(curves, found, seed)
     return Diagnostic(curves.table(), numbers, class_counts(found[TEST].label))
 
@@ -139,10 +139,10 @@ def drawn(trained: Trained, test: Loader, seed: int) -> dict[str, Draws]:
     return {name: Draws(label, np.concatenate(parts), shares) for name, parts in logits.items()}
 
 
-def _told_apart(
+def _separation(
     curves: Curves, found: dict[str, Draws], part: str, series: str, seed: int
 ) -> dict[str, float]:
-    """How well one part tells every changed input from the test set."""
+    """How well one part separates every changed input from the test set: areas under the ROC."""
     numbers: dict[str, float] = {}
     usual = found[TEST].parts[part]
     for place, name in enumerate(CHANGES):

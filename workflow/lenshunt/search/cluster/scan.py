@@ -1,4 +1,4 @@
-"""The scanned catalogue of a field: who was scored, and who counts as a candidate."""
+"""The scanned catalogue of a field: what was scored, and what counts as a candidate."""
 
 from pathlib import Path
 
