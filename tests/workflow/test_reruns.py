@@ -1,10 +1,14 @@
 """Partial reruns: exactly what depends on a change runs again, and nothing else."""
 
+import json
 import os
 import re
 
 import pytest
 import yaml
+from golden import differences, golden_numbers
+
+from lenshunt.core import ROOT
 
 pytestmark = pytest.mark.slow
 TINY = ("--configfile", "tiny.yaml")
@@ -48,6 +52,19 @@ def test_a_run_ends_with_report_and_summary(tiny_run):
     for heading in ("## Data", "## PSF matching", "## Metrics: ground", "## Calibration"):
         assert heading in summary
     assert re.search(r"\| bologna_ground \| bologna \| 80 \|", summary)
+
+
+def test_a_run_gives_its_golden_numbers(tiny_run):
+    golden = json.loads((ROOT / "tests/golden/tiny.json").read_text())
+    found = golden_numbers(tiny_run.root / "results")
+    # two epochs of a tiny network, tested on a dozen objects, of which rounding may swap two
+    assert differences(found, golden, metrics_within=0.1) == []
+
+
+@pytest.mark.skipif(not (ROOT / "results/summary.md").exists(), reason="no demo: make run")
+def test_the_demo_gives_its_golden_numbers():
+    golden = json.loads((ROOT / "tests/golden/demo.json").read_text())
+    assert differences(golden_numbers(ROOT / "results"), golden, metrics_within=0.02) == []
 
 
 def test_every_figure_is_there_as_pdf_and_png(tiny_run):

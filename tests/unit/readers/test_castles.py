@@ -9,7 +9,7 @@ from astropy.io import fits
 from castles_samples import ROW, dataset, table
 from raw_samples import hst_header, noise_image, read_all, truncate
 
-from lenshunt.readers.castles import find_system, first_number, read_systems
+from lenshunt.readers.castles_table import find_system, first_number, read_systems
 
 SHAPE = (60, 60)
 

@@ -88,8 +88,8 @@ def reachable(entry: Path | str, keys: Collection[str] = ()) -> tuple[set[str], 
 
 
 def imported_modules(module: str) -> set[str]:
-    """Modules of the library that one module names: by imports, registries and dotted strings."""
-    return _neighbours(_source(module), frozenset(), module) - {module}
+    """Modules of the library that one module imports, wherever in it the statement stands."""
+    return _imported(_source(module), module) - {module}
 
 
 def all_modules() -> list[str]:
@@ -111,16 +111,22 @@ def _source(entry: Path | str) -> Source:
 
 
 def _neighbours(source: Source, keys: frozenset[str], where: str) -> set[str]:
+    """Modules that a piece of code imports, or names in registries and other strings."""
+    found = _imported(source, where)
+    for registry in source.registries:
+        chosen = keys & set(registry) or set(registry)
+        found |= {home for key in chosen if (home := _named(registry[key]))}
+    return found | {home for text in source.strings if (home := _named(text))}
+
+
+def _imported(source: Source, where: str) -> set[str]:
     found: set[str] = set()
     for module, name in source.imports:
         home = _home(module, name)
         if home is None:
             raise ValueError(f"{where}: {module} is no module of the library")
         found |= _whole(home) if home == module and name is None else {home}
-    for registry in source.registries:
-        chosen = keys & set(registry) or set(registry)
-        found |= {home for key in chosen if (home := _named(registry[key]))}
-    return found | {home for text in source.strings if (home := _named(text))}
+    return found
 
 
 def _whole(module: str) -> set[str]:

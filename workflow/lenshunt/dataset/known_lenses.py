@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from lenshunt.dataset.matching import chord, unit_vectors
-from lenshunt.readers.castles import read_systems
+from lenshunt.readers.castles_table import read_systems
 
 #: Titles of the columns, as lenscat has them and as other tables do.
 TITLES = {

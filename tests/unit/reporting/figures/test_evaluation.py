@@ -10,6 +10,7 @@ from evaluation_tables import metadata_table, prediction_table, written
 import lenshunt.reporting.figures.gallery as gallery
 from lenshunt.evaluation import calibrate
 from lenshunt.images import CutoutFile
+from lenshunt.reporting.figures.evaluated import Evaluated
 from lenshunt.reporting.figures.gallery import asinh_rgb, chosen_objects, draw_gallery
 from lenshunt.reporting.figures.provenance import count_labels, draw_label_sources
 from lenshunt.reporting.figures.roc import draw_roc
@@ -31,8 +32,9 @@ def assert_drawn(out: Path) -> None:
 
 def test_the_same_figure_is_the_same_file(tmp_path):
     path = calibrated(prediction_table(80), tmp_path)
+    evaluated = Evaluated(predictions={"resnet18 0": path}, metrics_csv="", cutouts=(), title="")
     for name in ("a.pdf", "b.pdf"):
-        draw_roc(predictions={"resnet18 0": path}, out=str(tmp_path / name))
+        draw_roc(evaluated, out=str(tmp_path / name))
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
