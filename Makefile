@@ -1,4 +1,4 @@
-# make run: install, run the demo end to end. make test: install, run the tests.
+# make run: install, run the demo end to end. make test: install, run the tests (test-fast: few minutes).
 PYTHON ?= python3
 VENV := .venv
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
@@ -6,15 +6,20 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
 SNAKEMAKE := $(VENV)/bin/snakemake --cores $(CORES) --resources gpu=$(if $(filter-out 0,$(GPUS)),$(GPUS),$(CORES))
 INSTALLED := $(VENV)/.installed
+# One worker and one thread per core; a file stays on one worker, for what its tests share.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test bench bench-models bench-finding lint format schemas dag install lock clean
+.PHONY: run test test-fast bench bench-models bench-finding lint format schemas dag install lock clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --report results/report.html --report-after-run
 
-# One worker and one thread per core; a file stays on one worker, for what its tests share.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(CORES) --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# No training, no run of Snakemake, nothing that takes more than a moment.
+test-fast: $(INSTALLED)
+	$(PYTEST) -m "not slow"
 
 bench: $(INSTALLED)
 	$(VENV)/bin/python tests/bench/run.py

@@ -17,6 +17,10 @@ def real_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files of tests/workflow go first: of several workers none shall wait for the longest."""
+    """What runs Snakemake is slow; its files go first, that no worker waits for the longest."""
+    for item in items:
+        if "checkout" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith("tests/workflow/"))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from harness import Row, cpu_seconds
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from lens_systems import draw_systems, lenstronomy_image, lenstronomy_model
 
 from lenshunt.core.moffat import moffat_psf

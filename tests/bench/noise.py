@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from images_samples import GROUND, SPACE, run_chain, write_planes
 
 from lenshunt.config import Grid, SplitConfig

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.signal import fftconvolve
 from scipy.special import gamma, gammaincinv
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from images_samples import GROUND, SPACE, run_chain, write_castles, write_planes
 from stamp_photometry import print_tables
 

@@ -16,7 +16,7 @@ from astropy.convolution import convolve_fft
 from photutils.aperture import CircularAperture
 from scipy.ndimage import maximum_filter
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from images_samples import GROUND, SCALE, run_chain
 
 from lenshunt.config import StampsDataset

@@ -1,13 +1,7 @@
 """Pure noise through the whole chain: variances, chi2 and S/N of what comes out are right."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from scipy.stats import norm, poisson
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from noise import (
     chi2_scatter,
     noise_through_the_chain,
@@ -15,6 +9,7 @@ from noise import (
     read_shards,
     variance_ratio,
 )
+from scipy.stats import norm, poisson
 
 from lenshunt.core.moffat import moffat_psf
 from lenshunt.images.photometry import aperture_noise_correlation, noise_autocorrelation

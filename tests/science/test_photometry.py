@@ -1,10 +1,11 @@
 """Photometry through the whole chain: raw FITS to 16-bit file, against the injected flux."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from images_samples import BANDS, GROUND, write_cutouts, write_manifest
+from photometry import CASES, Source, recover
+from raw_samples import write_records
+from stamp_photometry import against, against_injected, stamp_fluxes
 
 from lenshunt.config import QualityConfig
 from lenshunt.images import (
@@ -16,13 +17,6 @@ from lenshunt.images import (
     target_psf,
 )
 from lenshunt.schema import SLOTS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-from images_samples import BANDS, GROUND, write_cutouts, write_manifest
-from photometry import CASES, Source, recover
-from raw_samples import write_records
-from stamp_photometry import against, against_injected, stamp_fluxes
 
 
 @pytest.fixture(scope="module")

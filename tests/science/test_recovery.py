@@ -1,15 +1,10 @@
 """Fits of lenses: exact derivatives, errors at the Cramer-Rao bound, symmetry, honest failures."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from recovery import recover
 from recovery_images import (
     SETTINGS,

@@ -1,15 +1,10 @@
 """16-bit files against float32: bounds of the specification, and what other schemes would do."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from rounding import made, samples
 
 from lenshunt.images.rounding import box_sums, rounding_table
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-from rounding import made, samples
 
 OURS = "noise-scaled, wrapped (ours)"
 #: Half of the largest step, 5 % of sigma; half of the 0.1 sigma by which a box may move.

@@ -1,15 +1,8 @@
 """The simulator against lenstronomy, against finite differences, and against what physics says."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from lenstronomy.LensModel.lens_model import LensModel
-from scipy.special import gammainc, gammaincinv
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from lens_systems import (
     draw_systems,
     lenstronomy_image,
@@ -17,6 +10,8 @@ from lens_systems import (
     lenstronomy_model,
     one_system,
 )
+from lenstronomy.LensModel.lens_model import LensModel
+from scipy.special import gammainc, gammaincinv
 
 from lenshunt.core.moffat import moffat_psf
 from lenshunt.lensing import amplitudes

@@ -1,17 +1,12 @@
 """Splits of 100,000 awkward objects: no leak, exact fractions, stable under additions."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from splits import TARGETS, awkward_table, leaks, made, moved
 
 from lenshunt.dataset import LEARNING_SPLITS, balance_table, with_fold
 from lenshunt.dataset.matching import sky_pairs
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-from splits import TARGETS, awkward_table, leaks, made, moved
 
 N = 100_000
 

@@ -7,7 +7,6 @@ import pytest
 from astropy.table import Table
 from small_survey import Survey
 
-pytestmark = pytest.mark.slow
 #: Files of data set `one` that are broken: 3 % of them.
 BROKEN = ("0007.fits", "0031.fits", "0090.fits")
 

@@ -12,7 +12,6 @@ import time
 import pytest
 from small_survey import Survey
 
-pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("LENSHUNT_KILLS", "3"))
 
 

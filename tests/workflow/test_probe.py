@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 import torch
 import yaml
 from small_survey import Survey
@@ -29,7 +28,6 @@ def test_a_probe_is_planned_for_each_model_whose_batch_size_is_auto(checkout):
     assert "probe" not in checkout.dry_run("--configfile", "config/config.yaml").jobs
 
 
-@pytest.mark.slow
 def test_a_training_takes_the_batch_of_the_probe_and_a_new_probe_does_not_repeat_it(
     checkout, tmp_path
 ):

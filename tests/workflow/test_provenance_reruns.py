@@ -8,7 +8,6 @@ import pytest
 import yaml
 from small_survey import configuration, write_objects
 
-pytestmark = pytest.mark.slow
 RUN = ("--configfile", "recorded.yaml", "--cores", "1")
 VERSIONS = "results/recorded/provenance/versions.csv"
 

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.real]
+pytestmark = pytest.mark.real
 REAL = ("--configfile", "tests/workflow/real_sample.yaml")
 
 

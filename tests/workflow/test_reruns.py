@@ -10,7 +10,6 @@ from golden import differences, golden_numbers
 
 from lenshunt.core import ROOT
 
-pytestmark = pytest.mark.slow
 TINY = ("--configfile", "tiny.yaml")
 
 #: Jobs downstream of one data set of experiment `space` (one model, one chunk).

@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 #: forward pass leaves behind: gradients of layers, workspaces and copies of weights come on top.
 #: With this factor, profiled steps of 12 models (wide and narrow, 64 and 224 px, float32 and bf16,
 #: on a CPU) took 0.54 to 0.95 of the estimate, most where weights outweigh a small batch; without
-#: it 0.86 to 1.41. tests/unit/test_training_probe.py holds a model of each kind to that.
+#: it 0.86 to 1.41. tests/unit/training/test_probe.py holds a model of each kind to that.
 BACKWARD_FACTOR = 1.75
 #: Share of the GPU's memory that is planned for; fragmentation and the CUDA context take the rest.
 MEMORY_SHARE = 0.9
