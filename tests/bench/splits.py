@@ -14,7 +14,7 @@ import pandas as pd
 
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import LEARNING_SPLITS, balance_table, make_splits, with_fold
-from lenshunt.dataset.matching import sky_pairs
+from lenshunt.dataset.same_object import sky_pairs
 from lenshunt.schema import Metadata
 from lenshunt.schema.metadata import table_from_records
 

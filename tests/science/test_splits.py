@@ -6,7 +6,7 @@ import pytest
 from splits import TARGETS, awkward_table, leaks, made, moved
 
 from lenshunt.dataset import LEARNING_SPLITS, balance_table, with_fold
-from lenshunt.dataset.matching import sky_pairs
+from lenshunt.dataset.same_object import sky_pairs
 
 N = 100_000
 

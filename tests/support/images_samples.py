@@ -10,7 +10,7 @@ from lenshunt.config import CastlesDataset, CutoutsDataset, Dataset, Grid, Quali
 from lenshunt.core import raw_manifest
 from lenshunt.images import homogenise_chunk, make_kernels
 from lenshunt.readers import raw_files
-from lenshunt.readers.calibration import njy_per_hst_count
+from lenshunt.readers.zero_points import njy_per_hst_count
 from lenshunt.schema import njy_per_count, survey_named, survey_psf
 
 GROUND = Grid(psf_fwhm_arcsec=1.0, pixel_scale_arcsec=0.168, size_px=64)

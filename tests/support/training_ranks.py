@@ -16,7 +16,7 @@ from training_toy import SIZE, MemoryLoader, ToySurvey, alternating
 
 from lenshunt import dataset
 from lenshunt.config import Grid, LossTerm, ModelConfig, TrainingConfig
-from lenshunt.training.module import Fitting
+from lenshunt.training.lightning_module import Fitting
 from lenshunt.training.train import train
 
 
@@ -91,7 +91,7 @@ class PlainFitting(Fitting):
     """Trains on images as they are: what is drawn at random differs from process to process."""
 
     def training_step(self, batch: dict, batch_number: int) -> torch.Tensor:
-        with mock.patch("lenshunt.training.module.augment", lambda batch, *others: batch):
+        with mock.patch("lenshunt.training.lightning_module.augment", lambda batch, *others: batch):
             return super().training_step(batch, batch_number)
 
 

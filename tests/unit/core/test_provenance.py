@@ -9,7 +9,7 @@ import pytest
 
 from lenshunt.core import UNHASHED, raw_manifest, read_manifest
 from lenshunt.core.logs import logged_to
-from lenshunt.core.products import package_versions
+from lenshunt.core.provenance import package_versions
 
 
 def test_a_touch_leaves_the_manifest_and_a_changed_byte_does_not(tmp_path):

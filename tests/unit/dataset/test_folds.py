@@ -17,7 +17,7 @@ from lenshunt.dataset import (
     write_exclusions,
 )
 from lenshunt.dataset.folds import FOLD_COLUMNS, strictest
-from lenshunt.dataset.matching import sky_pairs
+from lenshunt.dataset.same_object import sky_pairs
 
 FIVE = range(5)
 

@@ -10,7 +10,7 @@ from dataset_samples import NAN, record, split_table, write_table
 from lenshunt.config import SplitConfig
 from lenshunt.dataset import balance_table, make_splits
 from lenshunt.dataset.factors import FACTORS, factor_table
-from lenshunt.dataset.matching import same_object, sky_pairs
+from lenshunt.dataset.same_object import same_object, sky_pairs
 from lenshunt.dataset.splits import LEARNING_SPLITS, SPLIT_COLUMNS, merge_rare_strata
 from lenshunt.schema.metadata import table_from_records
 

@@ -23,7 +23,7 @@ from lenshunt.models.group_convolution import (
     moved_image,
     product,
 )
-from lenshunt.training.module import move_averages
+from lenshunt.training.lightning_module import move_averages
 from lenshunt.training.predict import dihedral_views, mean_scores
 
 ELEMENTS = range(ORDER)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_samples import noise_image, read_all, tan_header
 
-from lenshunt.readers.calibration import njy_per_hst_count
 from lenshunt.readers.castles_table import find_system, read_systems
+from lenshunt.readers.zero_points import njy_per_hst_count
 from lenshunt.schema import magnitude_from_njy, njy_from_magnitude
 
 MAGNITUDE = 25.0

@@ -5,7 +5,7 @@ import pytest
 
 from lenshunt.core.cosmology import fine_distances
 from lenshunt.scenes.canvas import Canvas
-from lenshunt.scenes.look_alikes import NON_LENSES, paint_scene
+from lenshunt.scenes.demo.look_alikes import NON_LENSES, paint_scene
 from lenshunt.scenes.population import (
     SURVEYS,
     Deflectors,

@@ -5,8 +5,8 @@ import pytest
 
 from lenshunt.scenes.canvas import Canvas, Exposure
 from lenshunt.scenes.deflectors import Deflector, draw_deflector, trace_arcs
+from lenshunt.scenes.demo.look_alikes import NON_LENSES, paint_non_lens
 from lenshunt.scenes.lens_scene import paint_lens
-from lenshunt.scenes.look_alikes import NON_LENSES, paint_non_lens
 from lenshunt.scenes.profiles import Clumpy, Sersic, draw_clumpy, paint_clumpy, paint_sersic
 from lenshunt.scenes.seds import ELLIPTICAL, SCD, STARBURST, band_fluxes
 from lenshunt.schema import filter_named, magnitude_from_njy

@@ -8,7 +8,7 @@ from raw_samples import common, hst_header, noise_image, read_all, tan_header
 from lenshunt.config import CutoutsDataset, Demo, GalaxiesMLDataset, Grid
 from lenshunt.config.datasets import check_datasets
 from lenshunt.config.grids import check_grids
-from lenshunt.readers.calibration import njy_per_pixel_unit
+from lenshunt.readers.zero_points import njy_per_pixel_unit
 from lenshunt.schema import (
     detect_survey,
     load_filters,

@@ -9,8 +9,8 @@ from training_toy import MemoryLoader, alternating, toy_images, toy_table
 from lenshunt.config import TrainingConfig
 from lenshunt.models import CONDITIONS, Prediction
 from lenshunt.training.classification import Classification
+from lenshunt.training.lightning_module import learning_rate_factor, move_averages
 from lenshunt.training.loading import draws_per_epoch
-from lenshunt.training.module import learning_rate_factor, move_averages
 from lenshunt.training.regression import (
     TARGETS,
     TargetScale,

@@ -6,7 +6,7 @@ from lenshunt.core.latex import latex_interval, latex_table, tex_text
 from lenshunt.core.logs import logged_to
 from lenshunt.core.manifest import UNHASHED, Manifest, raw_manifest, read_manifest
 from lenshunt.core.paths import LIBRARY, RESOURCES, ROOT
-from lenshunt.core.products import package_versions, write_provenance
+from lenshunt.core.provenance import package_versions, write_provenance
 from lenshunt.core.reached_code import code_digest
 from lenshunt.core.stale_lock import note_run, remove_stale_lock
 from lenshunt.core.whole_file import (

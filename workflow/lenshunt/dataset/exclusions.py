@@ -8,7 +8,7 @@ import pandas as pd
 from lenshunt.core import write_parquet
 from lenshunt.dataset.folds import FOLD_COLUMNS, RANK, strictest
 from lenshunt.dataset.known_lenses import TYPES, nearest_known_lens
-from lenshunt.dataset.matching import same_object
+from lenshunt.dataset.same_object import same_object
 from lenshunt.dataset.splits import SPLIT_COLUMNS
 from lenshunt.schema import LABEL_SOURCES
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from lenshunt.dataset.matching import chord, unit_vectors
+from lenshunt.dataset.same_object import chord, unit_vectors
 from lenshunt.readers.castles_table import read_systems
 
 #: Titles of the columns, as lenscat has them and as other tables do.

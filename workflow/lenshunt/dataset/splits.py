@@ -12,7 +12,7 @@ from lenshunt.config import SplitConfig
 from lenshunt.core import write_parquet
 from lenshunt.dataset.factors import FACTOR_COLUMNS, FACTORS, factor_table
 from lenshunt.dataset.folds import FOLD_COLUMNS, NO_FOLD, fold_columns, fold_fractions
-from lenshunt.dataset.matching import same_object
+from lenshunt.dataset.same_object import same_object
 from lenshunt.schema import read_metadata, refuse_repeated_samples
 
 #: Splits in the order in which a stratum is cut; a data set to be searched has only `search`.

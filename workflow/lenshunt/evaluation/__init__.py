@@ -1,12 +1,5 @@
 """Bologna metrics with intervals, calibration, ensembles, and prevalence."""
 
-from lenshunt.evaluation.bologna import (
-    FNR_METRICS,
-    METRICS,
-    bologna_metrics,
-    fnr_metrics,
-    roc_points,
-)
 from lenshunt.evaluation.calibrate import STAGES, apply_calibration, calibrate, read_parameters
 from lenshunt.evaluation.calibration import (
     calibration_numbers,
@@ -15,9 +8,17 @@ from lenshunt.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
+from lenshunt.evaluation.challenge_metrics import (
+    FNR_METRICS,
+    METRICS,
+    bologna_metrics,
+    fnr_metrics,
+    roc_points,
+)
 from lenshunt.evaluation.comparisons import COMPARISON_COLUMNS, compare
 from lenshunt.evaluation.ensembles import chosen_method, fuse, fusion_methods
 from lenshunt.evaluation.intervals import wilson_interval
+from lenshunt.evaluation.metrics_table import METRIC_COLUMNS, evaluate
 from lenshunt.evaluation.predictions import (
     PREDICTION_COLUMNS,
     labelled_rows,
@@ -29,7 +30,6 @@ from lenshunt.evaluation.prevalence import (
     purity_table,
     threshold_for_purity,
 )
-from lenshunt.evaluation.report import METRIC_COLUMNS, evaluate
 from lenshunt.evaluation.strata import POOLED, sets_apart, test_sets
 from lenshunt.evaluation.study import study_table
 

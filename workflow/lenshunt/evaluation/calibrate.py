@@ -9,13 +9,13 @@ import pandas as pd
 from scipy.special import expit
 
 from lenshunt.core import write_json, write_parquet
-from lenshunt.evaluation.bologna import one_class_reason
 from lenshunt.evaluation.calibration import (
     Method,
     apply_parameters,
     calibration_numbers,
     fit_calibration,
 )
+from lenshunt.evaluation.challenge_metrics import one_class_reason
 from lenshunt.evaluation.predictions import (
     labelled_rows,
     read_predictions,

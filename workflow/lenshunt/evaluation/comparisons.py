@@ -9,8 +9,8 @@ import pandas as pd
 from lenshunt.config import FUSED
 from lenshunt.core import latex_table, tex_text, write_csv, write_text
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, lenses_found
-from lenshunt.evaluation.bologna import FEW, one_class_reason
 from lenshunt.evaluation.bootstrap import QUANTITIES, Run, paired_bootstrap, system_counts
+from lenshunt.evaluation.challenge_metrics import FEW, one_class_reason
 from lenshunt.evaluation.differences import (
     NOT_RESOLVED,
     UNDEFINED,
@@ -20,7 +20,7 @@ from lenshunt.evaluation.differences import (
     resolved_rate,
     seeds_and_samples,
 )
-from lenshunt.evaluation.report import part_seed
+from lenshunt.evaluation.metrics_table import part_seed
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
 
 #: Columns of the table: one row per comparison, test set and quantity.

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from lenshunt.core.ranking_metrics import false_positives_allowed
-from lenshunt.evaluation.bologna import FEW, RATES
+from lenshunt.evaluation.challenge_metrics import FEW, RATES
 from lenshunt.evaluation.intervals import Z95, bonett_price, percentile_interval
 
 BETTER, WORSE, NOT_RESOLVED, UNDEFINED = "better", "worse", "not resolved", "undefined"

@@ -12,7 +12,6 @@ from scipy.special import expit
 from lenshunt.config import FUSED
 from lenshunt.core import latex_interval, latex_table, tex_text, write_csv, write_text
 from lenshunt.core.ranking_metrics import PARTIAL_FPR, partial_auc
-from lenshunt.evaluation.bologna import FEW
 from lenshunt.evaluation.bootstrap import (
     QUANTITIES,
     Run,
@@ -27,10 +26,11 @@ from lenshunt.evaluation.calibration import (
     expected_calibration_error,
     size_without_noise,
 )
+from lenshunt.evaluation.challenge_metrics import FEW
 from lenshunt.evaluation.differences import resolved_rate
 from lenshunt.evaluation.intervals import percentile_interval
+from lenshunt.evaluation.metrics_table import part_seed
 from lenshunt.evaluation.prevalence import at_own_fraction
-from lenshunt.evaluation.report import part_seed
 from lenshunt.evaluation.scored_tests import ScoredTest, read_scored_tests
 from lenshunt.evaluation.strata import sets_apart
 

@@ -4,9 +4,9 @@ from .convolution import transform_kernels as transform_kernels
 from .homogenise import homogenise_chunk as homogenise_chunk
 from .kernels import kernel_for as kernel_for
 from .kernels import make_kernels as make_kernels
-from .matching import Match as Match
-from .matching import matching_kernel as matching_kernel
-from .matching import noise_correlation as noise_correlation
+from .matching_kernel import Match as Match
+from .matching_kernel import matching_kernel as matching_kernel
+from .matching_kernel import noise_correlation as noise_correlation
 from .photometry import aperture_noise_correlation as aperture_noise_correlation
 from .photometry import aperture_photometry as aperture_photometry
 from .photometry import noise_autocorrelation as noise_autocorrelation

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from lenshunt.config import Grid
 from lenshunt.core import whole_files
 from lenshunt.images.convolution import KernelTransforms, transform_kernels
-from lenshunt.images.matching import (
+from lenshunt.images.matching_kernel import (
     PEAK_GAIN_MAX,
     Match,
     identity_match,

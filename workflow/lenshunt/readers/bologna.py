@@ -10,10 +10,10 @@ import numpy as np
 from lenshunt.config import BolognaDataset
 from lenshunt.core import Manifest
 from lenshunt.core.robust import difference_sigma
-from lenshunt.readers.calibration import unusable_counts
 from lenshunt.readers.fits_image import open_fits, pixels
 from lenshunt.readers.planes import Plane, fill_slots, plane
 from lenshunt.readers.reader import attempt, join_paths, raw_digest
+from lenshunt.readers.zero_points import unusable_counts
 from lenshunt.schema import SLOTS, Cutout, Metadata, Rejected, Survey, njy_per_count, survey_named
 
 _COLUMNS = (

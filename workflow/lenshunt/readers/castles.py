@@ -11,7 +11,6 @@ from astropy.wcs import WCS
 from lenshunt.config import CastlesDataset
 from lenshunt.core import Manifest
 from lenshunt.core.patterns import resolve
-from lenshunt.readers.calibration import njy_per_hst_count, unusable_counts
 from lenshunt.readers.castles_images import (
     Chip,
     chips_of,
@@ -33,6 +32,7 @@ from lenshunt.readers.fits_image import (
 )
 from lenshunt.readers.planes import Plane, fill_slots, plane
 from lenshunt.readers.reader import UNREADABLE, attempt, join_paths, raw_digest
+from lenshunt.readers.zero_points import njy_per_hst_count, unusable_counts
 from lenshunt.schema import AUTO, Cutout, Metadata, Rejected, survey_of
 
 #: Files of one system share a grid where their corners fall together within this many pixels.

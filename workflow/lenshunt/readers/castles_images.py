@@ -12,7 +12,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.stats import sigma_clip
 
-from lenshunt.readers.calibration import hst_unit
 from lenshunt.readers.fits_image import (
     SCALE_KEYS,
     Keywords,
@@ -21,6 +20,7 @@ from lenshunt.readers.fits_image import (
     pixel_scale_of,
     pixels,
 )
+from lenshunt.readers.zero_points import hst_unit
 
 _COMPANIONS = ("ERR", "DQ", "WHT")
 #: Keys that a value of the config replaces too.

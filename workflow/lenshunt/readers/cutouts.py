@@ -12,7 +12,6 @@ from astropy.table import Table
 from lenshunt.config import CutoutsDataset, GalaxyZooDataset
 from lenshunt.core import Manifest
 from lenshunt.core.patterns import existing
-from lenshunt.readers.calibration import njy_per_pixel_unit, unusable_counts
 from lenshunt.readers.fits_image import (
     Keywords,
     celestial_wcs,
@@ -27,6 +26,7 @@ from lenshunt.readers.fits_image import (
 from lenshunt.readers.planes import fill_slots, plane
 from lenshunt.readers.psfs import shipped_psf
 from lenshunt.readers.reader import attempt, join_paths, raw_digest
+from lenshunt.readers.zero_points import njy_per_pixel_unit, unusable_counts
 from lenshunt.schema import Cutout, Metadata, Rejected, Survey, survey_of
 
 #: Data sets whose bands, variance and PSF lie in FITS files by the same keys of the config.

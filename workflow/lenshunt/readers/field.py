@@ -14,7 +14,6 @@ from astropy.table import Table
 
 from lenshunt.config import FieldColumn, FieldDataset
 from lenshunt.core import Manifest
-from lenshunt.readers.calibration import njy_per_pixel_unit
 from lenshunt.readers.field_images import FieldImages, open_images
 from lenshunt.readers.field_objects import (
     FieldObjects,
@@ -35,6 +34,7 @@ from lenshunt.readers.fits_image import (
 )
 from lenshunt.readers.psfs import shipped_psf
 from lenshunt.readers.reader import UNREADABLE, join_paths, raw_digest, reason_of
+from lenshunt.readers.zero_points import njy_per_pixel_unit
 from lenshunt.schema import AUTO, Cutout, Metadata, Rejected, filter_named, survey_named, survey_of
 
 #: Magnitudes beyond this are sentinels: 99 and -99 (SExtractor, RELICS), -999, 1e20.

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lenshunt.readers.calibration import unusable_counts
 from lenshunt.readers.crop import crop, first_pixel
 from lenshunt.readers.field_images import FieldImage, FieldImages
 from lenshunt.readers.planes import Plane, fill_slots, plane
 from lenshunt.readers.reader import attempt, join_paths
+from lenshunt.readers.zero_points import unusable_counts
 from lenshunt.schema import SLOTS, Cutout, Rejected, Survey, filter_named, njy_from_magnitude
 
 #: Side of the part of a field in which stars are looked for; it holds hundreds of them, and a

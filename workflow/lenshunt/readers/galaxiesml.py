@@ -11,7 +11,6 @@ import numpy as np
 
 from lenshunt.config import GalaxiesMLDataset
 from lenshunt.core import Manifest
-from lenshunt.readers.calibration import unusable_counts
 from lenshunt.readers.planes import fill_slots, plane
 from lenshunt.readers.reader import (
     UNREADABLE,
@@ -19,6 +18,7 @@ from lenshunt.readers.reader import (
     raw_digest,
     reason_of,
 )
+from lenshunt.readers.zero_points import unusable_counts
 from lenshunt.schema import (
     SLOTS,
     WHOLE_FILE,

@@ -13,7 +13,6 @@ from astropy.table import Table
 from lenshunt.config import RelicsDataset, RelicsField
 from lenshunt.core import Manifest
 from lenshunt.core.cosmology import distance_ratio
-from lenshunt.readers.calibration import njy_per_hst_count
 from lenshunt.readers.crop import first_pixel
 from lenshunt.readers.deflection_maps import (
     magnification,
@@ -31,6 +30,7 @@ from lenshunt.readers.field_objects import (
 )
 from lenshunt.readers.reader import UNREADABLE, join_paths, raw_digest, reason_of
 from lenshunt.readers.relics_catalogue import Catalogue, read_catalogue
+from lenshunt.readers.zero_points import njy_per_hst_count
 from lenshunt.schema import WHOLE_FILE, Cutout, Metadata, Rejected, survey_of
 
 #: Half-width in redshift within which a source counts as a cluster member.

@@ -13,7 +13,7 @@ from lenshunt.models import Batch, LensNetwork, Prediction
 from lenshunt.models.heads import feature_width
 from lenshunt.schema import filter_named
 from lenshunt.training.augment import augment, with_white_noise
-from lenshunt.training.module import Fitting
+from lenshunt.training.lightning_module import Fitting
 
 
 class ContrastiveNetwork(LensNetwork):

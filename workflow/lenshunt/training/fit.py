@@ -20,8 +20,8 @@ from torch.multiprocessing import ProcessRaisedException
 
 from lenshunt.config import TrainingConfig
 from lenshunt.core import code_digest, whole_file
+from lenshunt.training.lightning_module import Fitting
 from lenshunt.training.loading import batch_within
-from lenshunt.training.module import Fitting
 from lenshunt.training.progress import Progress
 
 LOG = logging.getLogger(__name__)

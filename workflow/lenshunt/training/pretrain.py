@@ -21,6 +21,7 @@ from lenshunt.training.contrastive import (
     second_view,
 )
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
+from lenshunt.training.lightning_module import Fitting
 from lenshunt.training.loading import (
     EpochBatches,
     Loader,
@@ -28,7 +29,6 @@ from lenshunt.training.loading import (
     draws_per_epoch,
     on_device,
 )
-from lenshunt.training.module import Fitting
 from lenshunt.training.regression import TARGETS, Regression, TargetScale, regression_report
 from lenshunt.training.representation import representation_report
 from lenshunt.training.statistics import fit_normalisation

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from lenshunt.core import whole_file
-from lenshunt.training.module import Fitting
+from lenshunt.training.lightning_module import Fitting
 from lenshunt.training.scores import FNR_LOW_MAX, selection_score
 
 

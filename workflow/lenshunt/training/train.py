@@ -19,6 +19,7 @@ from lenshunt.training.balance import class_prior, refuse_online_sources, sampli
 from lenshunt.training.checkpoint import data_digest, save_checkpoint
 from lenshunt.training.classification import Classification
 from lenshunt.training.fit import fingerprint_of, finish, fit_within_memory
+from lenshunt.training.lightning_module import Fitting
 from lenshunt.training.loading import (
     EpochBatches,
     LoaderFactory,
@@ -27,7 +28,6 @@ from lenshunt.training.loading import (
     on_device,
 )
 from lenshunt.training.mixed import open_mixed
-from lenshunt.training.module import Fitting
 from lenshunt.training.online import (
     OnlineInputs,
     batches_for_statistics,

@@ -12,8 +12,8 @@ from lenshunt.config import ConfigError, Demo, SeeingRange, parse_config
 from lenshunt.core import ROOT
 from lenshunt.images import kernel_for
 from lenshunt.scenes.demo import demo_files, write_demo
+from lenshunt.scenes.demo.look_alikes import FRACTIONS
 from lenshunt.scenes.demo.sdss import draw_seeing, exposures, simulate_object
-from lenshunt.scenes.look_alikes import FRACTIONS
 from lenshunt.schema import survey_named, survey_psf
 
 WIDE = SeeingRange(best_arcsec=0.7, worst_arcsec=2.0)

@@ -16,8 +16,8 @@ from lenshunt.scenes.demo.files import (
     tan_header,
     write_plain_fits,
 )
+from lenshunt.scenes.demo.look_alikes import FRACTIONS, paint_scene
 from lenshunt.scenes.lens_scene import Scene
-from lenshunt.scenes.look_alikes import FRACTIONS, paint_scene
 from lenshunt.schema import njy_per_count, survey_named
 
 #: Official folder of each filter.

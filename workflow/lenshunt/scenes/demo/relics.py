@@ -13,6 +13,7 @@ from lenshunt.scenes.canvas import Canvas
 from lenshunt.scenes.deflectors import Arcs, Deflector, draw_deflector, trace_arcs
 from lenshunt.scenes.demo.field import field_wcs, write_field
 from lenshunt.scenes.demo.hst import PIXEL_SCALE, QUASARS, THETA_E_RANGE, draw_quasar_fluxes
+from lenshunt.scenes.demo.look_alikes import paint_non_lens
 from lenshunt.scenes.demo.survey import FIELD_FILTERS, cluster_names
 from lenshunt.scenes.environment import (
     SkySource,
@@ -22,7 +23,6 @@ from lenshunt.scenes.environment import (
     paint_star,
 )
 from lenshunt.scenes.lens_scene import paint_arcs
-from lenshunt.scenes.look_alikes import paint_non_lens
 from lenshunt.scenes.profiles import Sersic, draw_clumpy, paint_sersic
 from lenshunt.scenes.seds import ELLIPTICAL, STARBURST, band_fluxes
 

@@ -11,8 +11,8 @@ from lenshunt.config import Demo, SeeingRange
 from lenshunt.core import write_rows
 from lenshunt.scenes.canvas import Canvas, Exposure
 from lenshunt.scenes.demo.files import remove_stale, tan_header, write_fits
+from lenshunt.scenes.demo.look_alikes import FRACTIONS, paint_scene
 from lenshunt.scenes.lens_scene import Scene
-from lenshunt.scenes.look_alikes import FRACTIONS, paint_scene
 from lenshunt.schema import filter_named, njy_per_count, survey_named
 
 FILTERS = ("SDSS_G", "SDSS_R", "SDSS_I", "SDSS_Z")

@@ -10,7 +10,7 @@ from lenshunt.config import ConfigError, Demo, Impostors, parse_config
 from lenshunt.core import ROOT
 from lenshunt.scenes.deflectors import ARC_MAGNITUDE_BOUNDS, CONTRAST_MAG_MAX, draw_deflector
 from lenshunt.scenes.demo import bologna, demo_files, sdss, write_demo
-from lenshunt.scenes.look_alikes import FRACTIONS, NON_LENSES
+from lenshunt.scenes.demo.look_alikes import FRACTIONS, NON_LENSES
 
 
 def values(**demo: object) -> dict:

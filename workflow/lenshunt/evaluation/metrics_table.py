@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lenshunt.core import latex_interval, latex_table, tex_text, write_csv, write_text
-from lenshunt.evaluation.bologna import METRICS, bologna_metrics, fnr_metrics
+from lenshunt.evaluation.challenge_metrics import METRICS, bologna_metrics, fnr_metrics
 from lenshunt.evaluation.ensembles import chosen_method, fusion_methods
 from lenshunt.evaluation.predictions import labelled_rows, read_predictions
 from lenshunt.evaluation.strata import strata, test_sets
