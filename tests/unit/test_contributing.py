@@ -140,8 +140,8 @@ MAP = (ROOT / "README.md").read_text().partition("## Finding one's way")[2]
 
 
 def test_the_map_names_the_rooms_in_their_order():
-    named = MAP.partition("from those before them: ")[2].partition(".")[0]
-    assert tuple(re.findall(r"`(\w+)`", named)) == ROOMS
+    rooms = MAP.partition("| room |")[2].partition("\n\n")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", rooms, re.MULTILINE)) == ROOMS
 
 
 def test_on_the_map_each_rule_reaches_the_files_that_stand_beside_it():
