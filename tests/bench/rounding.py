@@ -9,9 +9,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from rounding_schemes import rounding_table
 
 from lenshunt.core import ROOT
-from lenshunt.images.rounding import rounding_table
 
 Planes = tuple[np.ndarray, np.ndarray]
 

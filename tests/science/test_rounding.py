@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from rounding import made, samples
-
-from lenshunt.images.rounding import box_sums, rounding_table
+from rounding_schemes import box_sums, rounding_table
 
 OURS = "noise-scaled, wrapped (ours)"
 #: Half of the largest step, 5 % of sigma; half of the 0.1 sigma by which a box may move.

@@ -5,12 +5,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from published_surveys import SURVEYS
 from raw_samples import common, read_all
 
 from lenshunt.config import CutoutsDataset, HstGalaxiesDataset
 from lenshunt.core.moffat import moffat_psf
 from lenshunt.scenes.canvas import Canvas
-from lenshunt.scenes.population import SURVEYS, Selection, draw_population
+from lenshunt.scenes.population import Selection, draw_population
 from lenshunt.scenes.profiles import Sersic, paint_sersic
 from lenshunt.schema import Cutout, Metadata, njy_from_magnitude
 

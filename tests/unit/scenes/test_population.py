@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from published_surveys import SURVEYS
 
 from lenshunt.core.cosmology import fine_distances
 from lenshunt.scenes.canvas import Canvas
 from lenshunt.scenes.demo.look_alikes import NON_LENSES, paint_scene
 from lenshunt.scenes.population import (
-    SURVEYS,
     Deflectors,
     Selection,
     draw_population,

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from published_surveys import SURVEYS
 
 from lenshunt.scenes.arcs import Mass, lensed_light
 from lenshunt.scenes.population import draw_population, lenses_per_deg2
 from lenshunt.scenes.profiles import Clumpy, Sersic, clumpy_brightness
-from lenshunt.scenes.selection import SURVEYS, Band, Survey, arc_snr, magnification
+from lenshunt.scenes.selection import Band, Survey, arc_snr, magnification
 
 #: As his code has them: exposures, sky, gain; seeing of DES 0.9 arcsec.
 DES = Survey(0.90, 25.04, 20.1, (Band(0.48, 0.90, 25.84, 21.7), Band(0.62, 0.90, 25.34, 20.7)))

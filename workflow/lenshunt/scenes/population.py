@@ -24,7 +24,6 @@ from lenshunt.scenes.population_priors import (
 )
 from lenshunt.scenes.seds import SCD, STARBURST
 from lenshunt.scenes.selection import (
-    SURVEYS,
     Selection,
     Survey,
     arc_snr,
@@ -35,7 +34,7 @@ from lenshunt.scenes.selection import (
 )
 
 __all__ = [
-    "SURVEYS", "Deflectors", "Selection", "Survey", "arc_snr", "draw_population",
+    "Deflectors", "Selection", "Survey", "arc_snr", "draw_population",
     "lenses_per_deg2", "magnification", "selected",
 ]  # fmt: skip
 
