@@ -148,6 +148,7 @@ def test_convergence_shear_and_magnification_equal_lenstronomys_at_a_thousand_po
     assert np.abs(mu * determinant - 1).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_deflection_through_a_circle_equals_the_mass_inside(model):
     # Gauss: the closed integral of alpha . n is twice the surface integral of kappa.
     radius, z_source = 45.0, 2.0
@@ -162,6 +163,7 @@ def test_deflection_through_a_circle_equals_the_mass_inside(model):
     assert flux == pytest.approx(2 * mass, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_every_observed_image_is_found_by_the_image_solver(model):
     solver = ImageSolver(model)
     predicted = predicted_images(model)
@@ -175,6 +177,7 @@ def test_every_observed_image_is_found_by_the_image_solver(model):
             assert distance.min() < 1e-3, row["image"]
 
 
+@pytest.mark.slow
 def test_critical_curves_of_the_cluster_are_accurate_to_the_cell(model):
     curves = critical_curves(model, 2.0, half_width_arcsec=30.0)
     vertex = np.concatenate(curves)
@@ -196,6 +199,7 @@ def test_critical_curves_of_the_cluster_are_accurate_to_the_cell(model):
     assert np.mean(np.sign(sides[0]) != np.sign(sides[1])) > 0.995
 
 
+@pytest.mark.slow
 def test_critical_curves_miss_none_that_a_uniform_fine_grid_shows(model):
     half, step = 8.0, 0.05
     centre = (8.0, 0.0)

@@ -46,6 +46,7 @@ def nie_arguments(model):
     return found
 
 
+@pytest.mark.slow
 def test_no_image_that_lenstronomy_finds_is_missed_and_none_is_found_twice(cluster):
     arguments = nie_arguments(cluster)
     lens = LensModel(["NIE"] * len(arguments))
@@ -66,6 +67,7 @@ def test_no_image_that_lenstronomy_finds_is_missed_and_none_is_found_twice(clust
         assert parity.sum() == 1
 
 
+@pytest.mark.slow
 def test_images_of_random_sources_behind_the_whole_cluster_are_complete():
     folder = RESOURCES / "smacs0723"
     model = load_mass_model(folder / "potentials.ecsv", folder / "images.ecsv")

@@ -14,6 +14,8 @@ from scipy.stats import norm, poisson
 from lenshunt.core.moffat import moffat_psf
 from lenshunt.images.photometry import aperture_noise_correlation, noise_autocorrelation
 
+pytestmark = pytest.mark.slow
+
 CASES = {
     "hsc, no variance": {"n": 60},
     "hsc, Poisson variance, masked": {"n": 60, "variance": "varying", "masked": True},

@@ -18,6 +18,8 @@ from lenshunt.images import (
 )
 from lenshunt.schema import SLOTS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):

@@ -32,6 +32,8 @@ from lenshunt.lensing.fit_compare import prior_draws
 from lenshunt.lensing.fit_templates import second_shapes, templates
 from lenshunt.lensing.symmetry import SkyMove, move_parameters
 
+pytestmark = pytest.mark.slow
+
 SMALL = Setting("small", PixelGrid(30, 0.15), (0.3,))
 
 
@@ -179,7 +181,6 @@ def test_a_search_that_falls_short_gives_no_negative_gain_and_a_failure_none_at_
     assert torch.isnan(gain[1])
 
 
-@pytest.mark.slow
 def test_errors_of_12_lenses_seen_from_the_ground_are_those_of_the_bound():
     torch.set_num_threads(1)
     result = recover(12, SETTINGS["ground"])

@@ -84,6 +84,7 @@ def sample(n: int, source: float, arc_snr: float, galaxy_snr: float = 300.0, see
     return found, (found.area > 0) & (radius > 0.4) & (radius < 1.8), arcs
 
 
+@pytest.mark.slow
 def test_arcs_are_found_and_the_more_of_them_the_brighter_they_are():
     found = [sample(25, 0.3, snr)[1].any(axis=1).mean() for snr in (10, 30, 60)]
     assert found == sorted(found)
@@ -96,6 +97,7 @@ def test_both_images_of_a_bright_double_are_segments():
     assert (near.sum(axis=1) >= 2).mean() > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_corr", [1.0, 8.0])
 def test_noise_and_bare_galaxies_give_next_to_no_segments(noise_corr):
     rng = np.random.default_rng(4)
@@ -132,6 +134,7 @@ def companions(snr: float, n: int = 40, seed: int = 6):
     return found, np.stack(fluxes), np.array(places)
 
 
+@pytest.mark.slow
 def test_a_companion_has_its_place_its_flux_and_its_colour_and_is_point_like():
     found, truth, places = companions(80.0)
     one = found.count >= 1

@@ -43,6 +43,7 @@ def _psfs(size: int = 25) -> torch.Tensor:
     return torch.stack([torch.tensor(moffat_psf(f, 3.0, SCALE, size)) for f in SEEING])
 
 
+@pytest.mark.slow
 def test_200_random_systems_in_five_bands_agree_with_lenstronomy():
     rng, psf = np.random.default_rng(2), _psfs()
     grid = PixelGrid(64, SCALE, 2, cusp_supersampling=1)

@@ -8,6 +8,8 @@ from splits import TARGETS, awkward_table, leaks, made, moved
 from lenshunt.dataset import LEARNING_SPLITS, balance_table, with_fold
 from lenshunt.dataset.same_object import sky_pairs
 
+pytestmark = pytest.mark.slow
+
 N = 100_000
 
 

@@ -1,6 +1,7 @@
 """Made-up tables of predictions for the tests of evaluation and of its figures."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,20 @@ def metadata_table(
     undetectable: int = 0,
 ) -> pd.DataFrame:
     """Metadata of n objects; lenses come first and have log-spread flux ratios."""
+    return _metadata_table(n, dataset, lens_fraction, survey, source, seed, undetectable).copy()
+
+
+@cache
+def _metadata_table(
+    n: int,
+    dataset: str,
+    lens_fraction: float,
+    survey: str,
+    source: str,
+    seed: int,
+    undetectable: int,
+) -> pd.DataFrame:
+    """Made once: a study scores the same objects by many models."""
     rng = np.random.default_rng(seed)
     n_lens = round(n * lens_fraction)
     trainable = not source.startswith(("pretrain:", "weak:")) and source != "unlabelled"
@@ -96,6 +111,7 @@ def written(table: pd.DataFrame, folder: Path, name: str = "predictions") -> str
 
 
 def run_calibrate(table, folder, name="p", **options):
+    """The table with calibrated logits, and the parameters of the calibration."""
     path = written(table, folder, name)
     out, parameters = folder / f"{name}-cal.parquet", folder / f"{name}.json"
     calibrate(predictions=path, out=str(out), parameters=str(parameters), **options)

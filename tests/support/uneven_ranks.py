@@ -1,13 +1,16 @@
-"""A training of two processes that validate unequal numbers of batches.
+"""Trainings of two processes that validate unequal numbers of batches.
 
-`python uneven_ranks.py FOLDER SAMPLES` validates SAMPLES samples, shared as the loader of shards
-shares them, in batches of 8; history.csv and kept.json, the loss of the kept weights, tell of it.
+`python uneven_ranks.py FOLDER` validates the samples of each of CASES, shared as the loader of
+shards shares them, in batches of 8; history.csv and kept.json, the loss of the kept weights, tell
+of it in FOLDER/CASE.
 """
 
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -24,6 +27,21 @@ from lenshunt.training.fit import fit
 from lenshunt.training.loading import EpochBatches
 
 BATCH = 8
+#: What a job step of Slurm finds in its environment, started as one task.
+SLURM = {
+    "SLURM_JOB_ID": "1234",
+    "SLURM_JOB_NAME": "python",
+    "SLURM_NTASKS": "1",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_NNODES": "1",
+}
+#: Validation samples and environment by what they make: batches of the two processes.
+CASES = {
+    "two batches and one, under Slurm": (17, SLURM),
+    "one batch and none": (1, {}),
+}
 
 
 class Counting(Classification):
@@ -81,4 +99,8 @@ def main(folder: Path, samples: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    for name, (samples, environment) in CASES.items():
+        with mock.patch.dict(os.environ, environment):
+            folder = Path(sys.argv[1]) / name
+            folder.mkdir()
+            main(folder, samples)

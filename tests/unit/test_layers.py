@@ -29,6 +29,7 @@ def test_room_imports_only_from_rooms_below(room):
             assert not upward, module
 
 
+@pytest.mark.slow
 def test_the_library_does_not_import_snakemake():
     for path in LIBRARY.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

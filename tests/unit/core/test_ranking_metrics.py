@@ -37,6 +37,7 @@ def scored(seed: int, n: int = 300, levels: int | None = None) -> tuple[np.ndarr
     return lens, scores if levels is None else np.round(scores * levels / 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [None, 40, 8, 2])
 def test_weighted_metrics_are_those_of_sklearn_on_the_repeated_objects(levels):
     lens, scores = scored(1, levels=levels)

@@ -142,6 +142,7 @@ def test_an_import_that_leads_nowhere_names_script_and_module(tmp_path):
         code_digest(script)
 
 
+@pytest.mark.slow
 def test_what_a_training_imports_when_it_runs_is_in_reach():
     """Against Python itself: modules that are loaded are a subset of those found."""
     entry = "lenshunt.training.train"

@@ -35,6 +35,7 @@ def library(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "LIBRARY", folder)
 
 
+@pytest.mark.slow
 def test_what_is_read_of_an_architecture_is_what_its_class_has():
     assert architectures() == REGISTRY
     for name in REGISTRY:
@@ -50,6 +51,7 @@ def test_arguments_read_of_an_architecture_are_those_of_its_signature():
         assert list(source.arguments(where)) == keywords
 
 
+@pytest.mark.slow
 def test_planning_imports_no_torch():
     code = (
         "import sys; from lenshunt.config import *;"

@@ -45,6 +45,7 @@ def test_a_split_of_other_samples_is_refused(tmp_path):
         balance_table(splits=str(tmp_path / "splits.parquet"), metadata=[other])
 
 
+@pytest.mark.slow
 def test_the_figure_and_its_table_are_drawn_for_any_mix_of_data_sets(tmp_path):
     sets = {"large": 400, "tiny": 3, "field": 5}
     splits = {}

@@ -120,6 +120,7 @@ def test_splits_without_that_fold_are_refused(tmp_path):
         with_fold(plain.drop(columns=list(FOLD_COLUMNS)), 0)
 
 
+@pytest.mark.slow
 def test_the_loader_takes_the_splits_of_a_fold_from_the_same_shards(tmp_path):
     index = make_shards(tmp_path, [record(i) for i in range(60)], folds=5)
     splits = pd.read_parquet(tmp_path / "splits.parquet").set_index("sample_id")

@@ -128,6 +128,7 @@ def test_its_one_split_holds_the_share_that_is_asked_for(tmp_path):
     assert np.abs(table["deviation"]).max() == 0.0
 
 
+@pytest.mark.slow
 def test_the_figure_shows_the_others_and_the_table_shows_it_too(tmp_path):
     metadata = write_table(tmp_path / "m.parquet", [record(i) for i in range(200)])
     out = str(tmp_path / "s.parquet")

@@ -177,6 +177,7 @@ for _ in batches:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_job_with_a_sentence(indexes):
     job = subprocess.run(
         [sys.executable, "-c", KILLED_WORKERS, *map(str, indexes)],

@@ -134,6 +134,7 @@ def check_calipers(rows, calipers):
     return len(pairs)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=6,
     deadline=None,
@@ -277,6 +278,7 @@ def test_unmatched_negatives_enter_the_exclusion_list_with_the_reason(large):
     assert set(listed["reason"]) == {"no lens host within the calipers"}
 
 
+@pytest.mark.slow
 def test_the_figure_shows_every_known_covariate(large, tmp_path):
     folder, _, _ = large
     for name in ("a", "b"):

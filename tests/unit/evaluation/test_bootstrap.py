@@ -82,6 +82,7 @@ def test_the_auroc_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.88 <= inside / 200 <= 0.99
 
 
+@pytest.mark.slow
 def test_the_bootstrap_of_systems_equals_a_plain_loop_in_distribution():
     """Systems of a lens and its own host, of several lenses, and of one object each."""
     from sklearn.metrics import average_precision_score, roc_auc_score

@@ -127,6 +127,7 @@ def test_metrics_of_other_objects_are_an_error(study, tmp_path):
         made(tmp_path, paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n, lens_fraction, sets", [(600, 0.5, 1), (30, 0.5, 1), (30, 1.0, 0)])
 def test_verdicts_are_tabulated_and_drawn_of_any_set(tmp_path, n, lens_fraction, sets):
     found = tables(n, lens_fraction=lens_fraction)
@@ -205,6 +206,7 @@ def test_views_of_one_system_widen_the_intervals_of_the_study(tmp_path):
     assert (np.array(widths[1]) > 1.5 * np.array(widths[0])).all()
 
 
+@pytest.mark.slow
 def test_test_sets_are_taken_apart_not_as_a_whole(tmp_path):
     parts = {name: tables(200, dataset=name) for name in ("x", "y")}
     found = {

@@ -176,6 +176,7 @@ def test_kernels_of_another_target_are_refused(tmp_path):
     assert not (tmp_path / "z.parquet").exists()
 
 
+@pytest.mark.slow
 def test_the_qa_figure_is_drawn_as_pdf_and_png(tmp_path):
     dataset = write_cutouts(tmp_path / "raw", np.full(2, 1e4))
     _, table = _homogenise(_prepare(dataset, tmp_path), tmp_path)
@@ -225,6 +226,7 @@ def test_too_many_rejections_stop_the_run_with_counts_and_first_reason(tmp_path)
     assert len(Table.read(tmp_path / "demo.too_many.ecsv")) == 9
 
 
+@pytest.mark.slow
 def test_the_psf_of_a_field_is_found_from_its_stars_among_galaxies():
     rng = np.random.default_rng(11)
     field = rng.normal(0, 1, (700, 700))

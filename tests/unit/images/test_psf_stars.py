@@ -72,6 +72,7 @@ def true_and_found(telescope, folder, guess=1.0):
     return true, psf_from_stars(star_field(true, seed=0), guess * fwhm(true, 1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(
     "telescope, guess, residual", [(hst, 1.0, 0.02), (hsc, 1.0, 0.01), (des, 0.85, 0.01)]
@@ -93,6 +94,7 @@ def test_a_real_psf_is_found_again_in_its_own_field(real_data, telescope, guess,
     assert abs((near.sum(axis=1) * offset).sum() / near.sum()) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_the_light_of_hst_stars_outside_their_stamps_is_kept(real_data):
     true, found = true_and_found(hst, real_data)

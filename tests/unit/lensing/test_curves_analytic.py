@@ -165,6 +165,7 @@ def test_a_cored_ellipsoid_has_a_tangential_and_a_radial_curve_that_do_not_touch
     )
 
 
+@pytest.mark.slow
 def test_the_curves_of_a_cored_ellipsoid_are_those_of_a_grid_five_times_finer(cored):
     axis = np.arange(-14.0, 14.0, 0.01)
     determinant = cored.inverse_magnification(axis[None, :], axis[:, None], Z)

@@ -50,6 +50,7 @@ def _systems(draw) -> dict[str, float]:
     return values
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(_systems())
 def test_images_fluxes_and_gradients_are_finite_anywhere_in_the_domain(values):
@@ -187,6 +188,7 @@ def test_autocast_does_not_lower_the_precision():
     assert torch.equal(again, fluxes)
 
 
+@pytest.mark.slow
 def test_every_tensor_is_made_on_the_device_of_the_parameters(monkeypatch):
     # meta tensors, which have no values, refuse to be mixed with those of a CPU as a GPU's would
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())

@@ -200,6 +200,7 @@ def test_the_colour_term_teaches_the_grouping_head():
     assert model.backbone.embedder.embedder.convolution.weight.grad.norm() > 0
 
 
+@pytest.mark.slow
 def test_memberships_follow_colour_and_do_not_collapse():
     model = built(ColorAwareLens).eval()
     rng = np.random.default_rng(1)

@@ -14,6 +14,8 @@ from lenshunt.training.adversarial import attacked
 from lenshunt.training.classification import Classification
 from lenshunt.training.terms import sample_losses
 
+pytestmark = pytest.mark.slow
+
 LABELS = alternating(64)
 #: Architecture: learning rate and steps that are enough.
 LEARNERS = {

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from small_models import SMALL
 from training_toy import SIZE, ToySurvey, alternating
 
 from lenshunt import dataset
 from lenshunt.config import Grid, LossTerm, ModelConfig, TrainingConfig
 from lenshunt.training import predict, train
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_trains_in_bf16_with_all_terms_and_predicts_gain_and_einstein_radius(

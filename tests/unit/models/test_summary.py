@@ -1,14 +1,13 @@
 """The list of models: sizes that agree with the models, inputs, costs, a reference for each."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
 from small_models import SMALL, small
 from torch import nn
 
+from lenshunt.__main__ import main
 from lenshunt.config import Grid, ModelConfig, load_model_config, model_names
 from lenshunt.core import ROOT
 from lenshunt.models import REGISTRY, architecture_of, build_model, count_parameters
@@ -68,10 +67,10 @@ def test_attacks_and_loss_terms_are_told():
     assert inputs_of(pinn.model_copy(update={"residual_channels": False})) == ("image",)
 
 
-def test_the_command_lists_every_model():
-    printed = subprocess.run(
-        [sys.executable, "-m", "lenshunt", "models"], capture_output=True, text=True, check=True
-    ).stdout
+@pytest.mark.slow
+def test_the_command_lists_every_model(capsys):
+    main(["models", "--size-px", "32"])
+    printed = capsys.readouterr().out
     for name in model_names():
         line = re.search(rf"^{name} .*$", printed, re.MULTILINE)
         assert line, name

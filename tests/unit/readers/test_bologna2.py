@@ -273,6 +273,7 @@ def test_vis_alone_keeps_its_whole_frame_and_its_noise_is_white(tmp_path):
     np.testing.assert_allclose(cutout.image[2], raw * NJY, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_variance_of_box_sums_is_that_of_the_record(tmp_path):
     """Pure noise through write_records: var(sum of a box) = noise_corr * sum(variance)."""
     sample = challenge(tmp_path, [LENS] * 12, sigma=2e-11)
@@ -311,6 +312,7 @@ def test_an_estimated_variance_is_flagged_as_such(tmp_path):
     assert table["flags"].str.contains("sky_variance").all()
 
 
+@pytest.mark.slow
 def test_the_error_of_the_aperture_flux_is_that_of_the_noise(tmp_path):
     sample = challenge(tmp_path, [LENS | {"mag_lens": ""}] * 24, sigma=2e-11)
     paths, _ = prepared(sample, tmp_path)
@@ -347,6 +349,7 @@ def test_the_psf_is_the_surveys_and_says_so(tmp_path):
     assert 0.17 < table["psf_fwhm"][0] < 0.24
 
 
+@pytest.mark.slow
 def test_stars_have_one_psf_in_vis_and_nisp_after_homogenisation(tmp_path):
     """Stars at all nine places within a pixel of NISP: their mean is the target in every band."""
     grid = Grid(psf_fwhm_arcsec=0.7, pixel_scale_arcsec=0.1, size_px=128)

@@ -63,6 +63,7 @@ def rotated(header, angle_deg, form):
     return header
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     camera=st.sampled_from(sorted(CAMERAS)),

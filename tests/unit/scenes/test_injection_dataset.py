@@ -254,6 +254,7 @@ def test_pretraining_never_sees_a_galaxy_whose_lens_is_validated_or_tested(split
     assert seen > 0
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_real_des_galaxies_and_real_hst_sources_make_a_data_set(real_data, tmp_path):
     records = [

@@ -42,6 +42,7 @@ def test_rates_are_the_published_ones_within_a_factor_of_three(published, survey
     assert published / 3 < rate < 1.5 * published
 
 
+@pytest.mark.slow
 def test_blue_arcs_are_seen_in_g():
     """Of the first 64 rows of his DES table, 17 have S/N above 20 in i."""
     des = draw_population(np.random.default_rng(5), 2000, DES)

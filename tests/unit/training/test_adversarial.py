@@ -137,6 +137,7 @@ def test_an_attack_under_autocast_leaves_the_weights_their_gradients(trained):
     assert gradients[0].abs().max() > 0
 
 
+@pytest.mark.slow
 def test_a_killed_training_with_attacks_resumes_and_ends_bit_equal(
     toy,
     tmp_path,
@@ -206,6 +207,7 @@ def test_no_attack_and_no_noise_are_the_clean_images(trained):
         assert lens.tolist() == (batch["label"] == 1).tolist()
 
 
+@pytest.mark.slow
 def test_accuracy_falls_with_the_strength_of_an_attack(trained):
     strengths = [0.0, 0.2, 1.0, 3.0]
     lens, logits = changed_logits(trained, [toy_batch()], strengths, pgd(trained, 10), 0)

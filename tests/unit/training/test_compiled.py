@@ -12,6 +12,8 @@ from lenshunt.config import TrainingConfig
 from lenshunt.models import REGISTRY, architecture_of, build_model
 from lenshunt.training import predict
 
+pytestmark = pytest.mark.slow
+
 COMPILED = sorted(name for name in REGISTRY if architecture_of(name).compiles)
 NOT_COMPILED = sorted(set(REGISTRY) - set(COMPILED))
 

@@ -20,6 +20,8 @@ from lenshunt.training.contrastive import (
 from lenshunt.training.pretrain import built
 from lenshunt.training.regression import TARGETS, Regression, TargetScale
 
+pytestmark = pytest.mark.slow
+
 STRONG = Contrastive(projection=16, temperature=0.2)
 BANDS = ("g", "r", "i", "z", "y")
 

@@ -16,6 +16,8 @@ from lenshunt import dataset
 from lenshunt.training import load_checkpoint
 from lenshunt.training.classification import Classification
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_loss_term_that_is_not_finite_names_the_samples_too(tmp_path, monkeypatch):
     survey = hard_survey()

@@ -37,6 +37,7 @@ class SmallGpu:
         monkeypatch.setattr(ResNet, "forward", full)
 
 
+@pytest.mark.slow
 def test_a_model_too_large_for_the_gpu_trains_in_smaller_accumulated_batches(
     toy,
     tmp_path,
@@ -74,6 +75,7 @@ def test_a_gpu_without_room_for_one_sample_ends_the_training(
     assert not (tmp_path / "a.pt").exists()
 
 
+@pytest.mark.slow
 def test_one_process_of_several_running_out_of_memory_counts(tmp_path, monkeypatch):
     tried = []
 

@@ -19,6 +19,8 @@ from lenshunt.training.mixed import open_mixed
 from lenshunt.training.online import prepare_online
 from lenshunt.training.train import open_loader
 
+pytestmark = pytest.mark.slow
+
 SEED = 5
 DRAWS = 50
 

@@ -12,6 +12,8 @@ from lenshunt.config import TrainingConfig
 from lenshunt.evaluation.diagnostics.common import load_trained
 from lenshunt.training import load_checkpoint, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def survey(monkeypatch) -> ToySurvey:

@@ -21,6 +21,8 @@ from lenshunt.schema import SLOTS
 from lenshunt.training import predict
 from lenshunt.training.predict import check_bands, in_bf16, mean_scores, on_device_for_prediction
 
+pytestmark = pytest.mark.slow
+
 SPLITS = ["val_select", "val_calibrate", "test"]
 
 

@@ -14,6 +14,8 @@ from training_toy import ToySurvey, alternating, toy_table
 from lenshunt.config import Contrastive, LossTerm, ModelConfig, TrainingConfig
 from lenshunt.training import load_checkpoint, pretrain, train
 
+pytestmark = pytest.mark.slow
+
 
 def without_labels(survey: ToySurvey) -> None:
     """Make ordinary galaxies of all that a pretraining reads."""

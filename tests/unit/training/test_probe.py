@@ -130,6 +130,7 @@ def test_memory_is_linear_in_the_number_of_samples(name):
     assert found == pytest.approx(memory.constant + 12 * memory.per_sample, rel=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("name", PROFILED)
 def test_a_real_training_step_stays_within_the_estimate(name, precision):

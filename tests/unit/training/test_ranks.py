@@ -19,6 +19,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from small_models import conditioned, small
 from training_ranks import PlainFitting, RankLoader
 from training_toy import ToySurvey, alternating
+from uneven_ranks import CASES, SLURM
 
 from lenshunt.config import TrainingConfig
 from lenshunt.models import build_model
@@ -27,16 +28,7 @@ from lenshunt.training.classification import Classification
 from lenshunt.training.fit import fit
 from lenshunt.training.progress import Progress
 
-#: What a job step of Slurm finds in its environment, started as one task.
-SLURM = {
-    "SLURM_JOB_ID": "1234",
-    "SLURM_JOB_NAME": "python",
-    "SLURM_NTASKS": "1",
-    "SLURM_PROCID": "0",
-    "SLURM_LOCALID": "0",
-    "SLURM_NODEID": "0",
-    "SLURM_NNODES": "1",
-}
+pytestmark = pytest.mark.slow
 
 
 def trained_by(folder: Path, devices: int, batch_size: int, clip: float = 1.0) -> PlainFitting:
@@ -71,7 +63,6 @@ def difference(a: dict, b: dict) -> float:
     return float(torch.cat([s.flatten() for s in squares]).mean().sqrt())
 
 
-@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(tmp_path):
     one = trained_by(tmp_path / "one", devices=1, batch_size=16)
     two = trained_by(tmp_path / "two", devices=2, batch_size=8)
@@ -83,7 +74,6 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path):
         np.testing.assert_allclose(*(s[column] for s in scores), rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_two_processes_train_a_model_some_of_whose_weights_are_in_no_loss(tmp_path):
     survey = ToySurvey(train=alternating(16), val_select=alternating(8))
     fitting = PlainFitting(
@@ -104,18 +94,12 @@ def test_a_job_of_slurm_starts_its_processes_itself(tmp_path, monkeypatch):
     assert isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("samples", "environment"),
-    [
-        pytest.param(17, SLURM, id="two batches and one, under Slurm"),
-        pytest.param(1, {}, id="one batch and none"),
-    ],
-)
-def test_processes_validate_unequal_numbers_of_batches(tmp_path, samples, environment):
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Folder of the trainings of `uneven_ranks`, done in a process of their own."""
+    folder = tmp_path_factory.mktemp("uneven")
     process = subprocess.Popen(
-        [sys.executable, uneven_ranks.__file__, str(tmp_path), str(samples)],
-        env={**os.environ, **environment},
+        [sys.executable, uneven_ranks.__file__, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -128,12 +112,18 @@ def test_processes_validate_unequal_numbers_of_batches(tmp_path, samples, enviro
         printed, _ = process.communicate()
         pytest.fail(f"the processes wait for each other: {printed[-3000:]}")
     assert process.returncode == 0, printed[-3000:]
-    history = pd.read_csv(tmp_path / "history.csv")
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_processes_validate_unequal_numbers_of_batches(uneven, case):
+    folder, (samples, _) = uneven / case, CASES[case]
+    history = pd.read_csv(folder / "history.csv")
     assert history["epoch"].tolist() == [0, 1]
     assert (history["val_processes"] == 2).all()
     # Every sample once, whoever has seen it, by the same weights and buffers: those that are kept.
     assert (history["val_rows"] == samples).all()
     assert (history["val_distinct"] == samples).all()
-    kept = json.loads((tmp_path / "kept.json").read_text())
+    kept = json.loads((folder / "kept.json").read_text())
     best = history.set_index("epoch").loc[kept["epoch"]]
     np.testing.assert_allclose(best["val_loss"], kept["val_loss"], rtol=1e-5)

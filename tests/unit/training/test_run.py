@@ -14,6 +14,8 @@ from lenshunt import dataset
 from lenshunt.schema import COLUMNS
 from lenshunt.training import load_checkpoint, predict
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("architecture", ["resnet", "film_resnet", "vit"])
 def test_a_model_overfits_64_samples(toy, tmp_path, architecture):

@@ -12,6 +12,8 @@ from training_runs import COUNTS, train_on_shards
 
 from lenshunt.training import predict
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("loader", ["memmap", "stream"])
 def test_shards_go_in_and_scores_of_every_sample_come_out(tmp_path, index, loader):
@@ -42,7 +44,6 @@ def test_no_loader_of_before_the_training_keeps_processes_during_it(tmp_path, in
     assert found == [0]
 
 
-@pytest.mark.slow
 def test_two_processes_train_together(tmp_path, index):
     found = train_on_shards(tmp_path, index, "two", devices=2)
     assert all(torch.isfinite(v).all() for v in found["state"].values())

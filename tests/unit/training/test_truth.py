@@ -11,6 +11,8 @@ from lenshunt.models import Prediction
 from lenshunt.training.predict import predict
 from lenshunt.training.truth import TRUTHS, TruthReadout, true_values
 
+pytestmark = pytest.mark.slow
+
 
 def lenses(**columns):
     """Metadata of a galaxy and of three lenses, two of whose Einstein radii are known."""

@@ -1,6 +1,7 @@
 """Metadata that say something else: without effect at the start, with effect once learned."""
 
 import numpy as np
+import pytest
 from diagnostics_samples import batch_of, toy_test, untrained, values, with_film
 
 from lenshunt.evaluation.diagnostics.areas import area_gain
@@ -25,6 +26,7 @@ def test_an_untrained_network_ignores_its_metadata_exactly():
     assert found.numbers["auroc_gain_of_metadata"] == 0.0
 
 
+@pytest.mark.slow
 def test_what_has_been_learned_changes_and_its_fresh_twin_does_not():
     subject, test = with_film(), toy_test(16)
     found = measure(subject, None, test, 0)

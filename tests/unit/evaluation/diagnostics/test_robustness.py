@@ -9,6 +9,8 @@ from lenshunt.evaluation.diagnostics import robustness
 from lenshunt.evaluation.diagnostics.common import Trained
 from lenshunt.evaluation.diagnostics.robustness import EPSILONS, NOISES, balanced_accuracy, measure
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def learned() -> Trained:
@@ -27,7 +29,7 @@ def learned() -> Trained:
 
 @pytest.fixture(scope="module")
 def diagnostics(learned):
-    return measure(learned, untrained("resnet"), toy_test(40, 16), 0)
+    return measure(learned, untrained("resnet"), toy_test(20, 20), 0)
 
 
 def of(diagnostics, panel: str, series: str) -> np.ndarray:

@@ -154,6 +154,7 @@ def test_a_seeing_that_does_not_vary_is_undefined_and_no_error():
         assert np.isnan(curves.table()["value"]).all()
 
 
+@pytest.mark.slow
 def test_a_network_that_listens_shows_it_in_every_panel():
     test = toy_test(40)
     table = test.table.assign(seeing=np.geomspace(0.7, 2.0, 40), psf_fwhm=np.geomspace(0.7, 2, 40))

@@ -30,6 +30,7 @@ def assert_drawn(out: Path) -> None:
         assert path.stat().st_size > 2000
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_the_same_file(tmp_path):
     path = calibrated(prediction_table(80), tmp_path)
     evaluated = Evaluated(predictions={"resnet18 0": path}, metrics_csv="", cutouts=(), title="")

@@ -37,6 +37,7 @@ def test_the_panels_show_what_the_truth_table_holds(files):
     assert (10 ** columns["flux_ratio"]).to_numpy() == pytest.approx(truth["flux_ratio"].to_numpy())
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn_and_the_same_again(files, tmp_path):
     truth, population = files
     for name in ("one", "two"):

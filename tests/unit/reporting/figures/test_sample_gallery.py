@@ -86,6 +86,7 @@ def test_a_set_without_labels_is_drawn_as_such(tmp_path):
     assert out.with_suffix(".png").stat().st_size > 2000
 
 
+@pytest.mark.slow
 def test_the_same_gallery_is_the_same_file_however_the_set_is_cut(tmp_path):
     table = metadata_table(20)
     image = []

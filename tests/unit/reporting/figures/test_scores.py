@@ -33,12 +33,8 @@ def style():
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Predictions of 35 scores by label, and the table of their metrics."""
-    folder = tmp_path_factory.mktemp("study")
-    paths = study_predictions(folder)
-    csv = str(folder / "m.csv")
-    evaluate(predictions=paths, out_csv=csv, out_tex=str(folder / "m"), bootstraps=10, seed=0)
-    return paths, csv
+    """Predictions of 35 scores by label."""
+    return study_predictions(tmp_path_factory.mktemp("study"))
 
 
 def test_seeds_belong_to_their_model_and_a_name_may_end_in_a_word():
@@ -69,7 +65,7 @@ def test_a_long_name_is_broken_after_underscores_only():
 
 
 def test_the_roc_of_a_study_names_every_model_once_and_the_first_in_every_block(study):
-    figure = roc_figure(study[0])
+    figure = roc_figure(study)
     assert sorted(set(entries(figure))) == sorted([*MODELS, "fused"])
     assert entries(figure).count(MODELS[0]) == len(figure.subfigs) == 3
     assert len(entries(figure)) == 18 + 2
@@ -84,7 +80,7 @@ def test_the_roc_of_a_study_names_every_model_once_and_the_first_in_every_block(
 
 
 def test_seeds_have_one_colour_and_other_models_another(study):
-    figure = roc_figure(study[0])
+    figure = roc_figure(study)
     curves = [
         [to_hex(line.get_color()) for line in axis.get_lines() if line.get_drawstyle() != "default"]
         for axis in shown_axes(figure)
@@ -122,8 +118,11 @@ def test_undefined_training_scores_say_so_and_one_epoch_is_a_point(tmp_path):
     assert {path.name for path in tmp_path.glob("curves.*")} == {"curves.pdf", "curves.png"}
 
 
-def test_missed_lenses_of_a_study_are_shown_per_test_set_not_of_the_whole(study):
-    figure = fnr_figure(study[1])
+@pytest.mark.slow
+def test_missed_lenses_of_a_study_are_shown_per_test_set_not_of_the_whole(study, tmp_path):
+    csv = str(tmp_path / "m.csv")
+    evaluate(predictions=study, out_csv=csv, out_tex=str(tmp_path / "m"), bootstraps=10, seed=0)
+    figure = fnr_figure(csv)
     assert sorted(set(entries(figure))) == sorted([*MODELS, "fused"])
     panels = shown_axes(figure)
     assert [axis.get_title() for axis in panels] == 3 * list(SETS)
@@ -137,8 +136,9 @@ def test_missed_lenses_of_a_study_are_shown_per_test_set_not_of_the_whole(study)
     assert_nothing_is_cut_off(figure)
 
 
+@pytest.mark.slow
 def test_reliability_of_a_study_is_a_panel_per_model_and_test_set(study):
-    figure = reliability_figure(study[0])
+    figure = reliability_figure(study)
     titles = [part.get_suptitle() for part in figure.subfigs]
     assert titles == [
         "even: 30 lenses, 30 non-lenses, probabilities at 50 % lenses",

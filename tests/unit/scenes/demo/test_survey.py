@@ -196,6 +196,7 @@ def test_quasar_images_solve_the_lens_equation_and_are_the_same_every_time():
         )
 
 
+@pytest.mark.slow
 def test_relics_members_become_negatives_away_from_the_arcs(tmp_path):
     catalogue = next(name for name in write(tmp_path, "relics") if name.endswith("_cat.txt"))
     folder = Path(catalogue).parent
@@ -211,6 +212,7 @@ def test_relics_members_become_negatives_away_from_the_arcs(tmp_path):
         assert np.hypot(x, (arcs["dec"] - dec) * 3600).min() > dataset.arc_radius_arcsec - 0.1
 
 
+@pytest.mark.slow
 def test_relics_sources_lie_where_the_catalogue_says(tmp_path):
     catalogue = next(name for name in write(tmp_path, "relics") if name.endswith("_cat.txt"))
     read, _ = read_all(relics(str(Path(catalogue).parent), "demo0001", "search"), tmp_path)
@@ -221,6 +223,7 @@ def test_relics_sources_lie_where_the_catalogue_says(tmp_path):
     assert np.median(offsets) <= 1.5
 
 
+@pytest.mark.slow
 def test_smacs0723_shows_arcs_where_the_published_model_predicts_images():
     model = mass_model()
     canvas, sources = simulate_smacs0723(np.random.default_rng(0), model, size_px=1201)

@@ -27,6 +27,7 @@ def drawn(random, weight, size):
     return chosen
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_when_brightness_is_all_that_candidates_share():
     # Candidates are bright, and bright objects are near the curve: not a sign of lensing.
     random = np.random.default_rng(11)

@@ -115,6 +115,7 @@ def test_regions_are_read_back_by_astropy(products):
     assert {"PolygonSkyRegion", "PointSkyRegion", "CircleSkyRegion"} <= kinds
 
 
+@pytest.mark.slow
 def test_products_are_the_same_bytes_when_repeated(products, cluster, candidates, tmp_path):
     write(cluster, tmp_path, candidates)
     for name in KINDS.values():
@@ -122,6 +123,7 @@ def test_products_are_the_same_bytes_when_repeated(products, cluster, candidates
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_without_a_search_the_model_alone_is_written_and_drawn(cluster, tmp_path):
     numbers = write(cluster, tmp_path, None)
     assert numbers["models"]["mahler2023"]["candidates"] is None
@@ -139,6 +141,7 @@ def test_without_a_search_the_model_alone_is_written_and_drawn(cluster, tmp_path
     assert (tmp_path / "overlay.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_no_candidate_above_the_threshold_is_said_and_does_not_crash(cluster, candidates, tmp_path):
     strict = cluster.model_copy(update={"probability_min": 1.0})
     found = write(strict, tmp_path, candidates)["models"]["mahler2023"]["candidates"]
@@ -146,6 +149,7 @@ def test_no_candidate_above_the_threshold_is_said_and_does_not_crash(cluster, ca
     assert "no candidate" in found["note"]
 
 
+@pytest.mark.slow
 def test_the_overlay_lies_on_the_field_image(cluster, candidates, products, tmp_path):
     random = np.random.default_rng(0)
     images = {}
